@@ -1,0 +1,1 @@
+"""flow: frames that belong together."""

@@ -1,0 +1,146 @@
+"""Conversations: both directions of a 5-tuple, from first to last frame, in the order of their first frames."""
+from __future__ import annotations
+
+import numpy as np
+
+from ..address import texts
+from ..table import Array, Table, column
+from ..wire import Batch
+from . import track as t
+from .tcp import histories, states
+
+PROTOCOLS = {1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "6in4", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6",
+             89: "ospf", 132: "sctp", 136: "udplite"}
+
+
+def protocol_name(number: int) -> str:
+    """The protocol's usual name, or its number as text."""
+    return PROTOCOLS.get(number, str(number))
+
+
+class Conversations(Table):
+    """One row per conversation; `a` sent the first frame."""
+    proto = column("uint8", "protocol above IP", source="IANA protocol numbers")
+    a = column("uint64", "address of the end that sent first", width=2)
+    b = column("uint64", "address of the other end", width=2)
+    a_port = column("int32", "port or ICMP identifier of a, -1 where there is none")
+    b_port = column("int32", "port or ICMP identifier of b, -1 where there is none")
+    stream = column("int64", "Wireshark's tcp.stream or udp.stream, -1 for other protocols")
+    first_row = column("int64", "row of the first frame in Packets")
+    first_ns = column("int64", "time of the first frame", unit="ns since 1970-01-01 UTC")
+    last_ns = column("int64", "latest time of a frame", unit="ns since 1970-01-01 UTC")
+    packets_ab = column("int64", "frames from a to b")
+    packets_ba = column("int64", "frames from b to a")
+    bytes_ab = column("int64", "length on the wire of the frames from a to b", unit="bytes")
+    bytes_ba = column("int64", "length on the wire of the frames from b to a", unit="bytes")
+    marks = column("int64", "history letters seen, see track.py")
+    history = column("uint64", "history letters in order, see tcp.py", width=2)
+    letters = column("int64", "how many history letters")
+    retransmissions = column("int64", "TCP segments sent again, both directions")
+    rtt_ns = column("int64", "from the SYN to the ACK that ends the handshake, -1 if not seen", unit="ns")
+    errors = column("int64", "ICMP errors that quote this conversation")
+
+    def ports_text(self, i: int) -> tuple[int | None, int | None]:
+        """The ports of row i, None where there are none."""
+        a, b = int(self.a_port[i]), int(self.b_port[i])
+        return (None if a < 0 else a), (None if b < 0 else b)
+
+    def client(self) -> Array:
+        """0 if a opened the conversation, 1 if b did, -1 if the capture does not tell.
+
+        TCP: who sent the SYN, or received a SYN-ACK. Others: who sent first, unless only that end has a system port
+        (then the capture began with an answer).
+        """
+        a_syn = self.marks & (1 << t.SYN_LETTER | 1 << (t.SYNACK_LETTER + 16))
+        b_syn = self.marks & (1 << (t.SYN_LETTER + 16) | 1 << t.SYNACK_LETTER)
+        tcp = np.where(a_syn != 0, 0, np.where(b_syn != 0, 1, -1))
+        answer_first = (self.a_port < 1024) & (self.a_port >= 0) & (self.b_port >= 1024)
+        return np.where(self.proto == 6, tcp, answer_first.astype(np.int64))
+
+    def states(self) -> list[str]:
+        """The state each conversation was left in, in words."""
+        return states(self)
+
+    def histories(self) -> list[str]:
+        """Zeek-style history of each conversation."""
+        return histories(self)
+
+    def addresses(self) -> tuple[list[str], list[str]]:
+        """Both ends' addresses as text."""
+        return texts(self.a), texts(self.b)
+
+
+class Tracker:
+    """Collects conversations from batches of packets, in file order."""
+
+    def __init__(self) -> None:
+        self._slots = np.zeros(1 << 12, np.int64)
+        self._keys = np.zeros((1 << 11, 4), np.uint64)
+        self._life = np.zeros((1 << 11, t.LIFE), np.int64)
+        self._totals = np.zeros(t.TOTALS, np.int64)
+        self._hashes = np.zeros(0, np.int64)
+        self.conversation = np.zeros(0, np.int32)
+        """Conversation of each row of the last batch, -1 for none. Numbers are those before `finish` drops empty ones."""
+        self.reverse = np.zeros(0, np.uint8)
+        self.about = np.zeros(0, np.int32)
+
+    def feed(self, batch: Batch) -> None:
+        """Take up the next frames."""
+        if len(self.conversation) < batch.count:
+            self._hashes = np.zeros(batch.count, np.int64)
+            self.conversation, self.reverse = np.zeros(batch.count, np.int32), np.zeros(batch.count, np.uint8)
+        if len(self.about) < batch.quotes:
+            self.about = np.zeros(max(64, 2 * batch.quotes), np.int32)
+        quote = 0
+        for start in range(0, batch.count, STEP):
+            stop = min(start + STEP, batch.count)
+            self._room(stop - start)
+            quote = t.track(batch.packets, start, stop, batch.first_row, batch.quoted, quote, batch.quotes, self._slots, len(self._slots) - 1,
+                            self._keys, self._life, self._totals, self._hashes, self.conversation, self.reverse, self.about)
+
+    def _room(self, more: int) -> None:
+        need = int(self._totals[t.TOTAL]) + more
+        if need > len(self._life):
+            rows = max(need, 2 * len(self._life))
+            self._keys = _grown(self._keys, rows)
+            self._life = _grown(self._life, rows)
+        if 2 * need > len(self._slots):
+            wider = np.zeros(4 * len(self._slots), np.int64)
+            while 2 * need > len(wider):
+                wider = np.zeros(2 * len(wider), np.int64)
+            t.spread(self._slots, wider, len(wider) - 1, self._keys, self._life)
+            self._slots = wider
+
+    def finish(self) -> tuple[Conversations, Array]:
+        """The conversations so far, and for each number given in `conversation` its row (-1: only quoted, never seen)."""
+        n = int(self._totals[t.TOTAL])
+        life, keys = self._life[:n], self._keys[:n]
+        seen = (life[:, t.PACKETS_AB] + life[:, t.PACKETS_BA]) > 0
+        rows = np.where(seen, np.cumsum(seen) - 1, -1)
+        # Quoted first and seen later would stand out of order by first frame: order is by first frame.
+        order = np.argsort(life[:, t.FIRST_ROW][seen], kind="stable")
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        rows[rows >= 0] = rank[rows[rows >= 0]]
+        life, keys = life[seen][order], keys[seen][order]
+        ports = (life[:, t.TUPLE] & 1).astype(bool)
+        column = {name: np.ascontiguousarray(life[:, at]) for name, at in (
+            ("stream", t.STREAM), ("first_row", t.FIRST_ROW), ("first_ns", t.FIRST), ("last_ns", t.LAST), ("packets_ab", t.PACKETS_AB),
+            ("packets_ba", t.PACKETS_BA), ("bytes_ab", t.BYTES_AB), ("bytes_ba", t.BYTES_BA), ("marks", t.MARKS), ("letters", t.LETTERS),
+            ("rtt_ns", t.RTT_NS), ("errors", t.ERRORS))}
+        return Conversations(
+            proto=(life[:, t.TUPLE] >> 8 & 0xFF).astype(np.uint8), a=np.ascontiguousarray(keys[:, :2]), b=np.ascontiguousarray(keys[:, 2:]),
+            a_port=np.where(ports, life[:, t.TUPLE] >> 40, -1).astype(np.int32),
+            b_port=np.where(ports, life[:, t.TUPLE] >> 24 & 0xFFFF, -1).astype(np.int32),
+            history=np.ascontiguousarray(life[:, t.HISTORY:t.HISTORY_MORE + 1]).view(np.uint64),
+            retransmissions=life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED], **column), rows
+
+
+STEP = 512
+"""Frames hashed ahead of their look-up: enough for the memory reads to overlap, few enough to stay in the L1 cache."""
+
+
+def _grown(array: Array, rows: int) -> Array:
+    new = np.zeros((rows, *array.shape[1:]), array.dtype)
+    new[:len(array)] = array
+    return new

@@ -1,0 +1,278 @@
+"""The kernel that puts frames into conversations and follows TCP's life.
+
+A conversation is both directions of a 5-tuple (address pair and protocol where there are no ports). When one begins
+and ends is decided as Wireshark's TCP dissector does (measured against tshark 4.0.17), so that streams have its numbers: a SYN
+whose sequence number differs from the first one of its direction begins a new one, also without a FIN or RST before.
+History letters are Zeek's (base/protocols/conn, `history`), each recorded once a direction.
+"""
+from typing import Any
+
+from ..kernel import inner, kernel, mix, signed
+from ..wire import Flag, Packets, Quoted
+
+IP, PORTS, TCP, ICMP, IN_QUERY, QUOTE, FRAGMENT = (
+    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.IN_QUERY, Flag.QUOTE, Flag.FRAGMENT))
+
+# Columns of `life`, one row per conversation, arranged so that a frame touches few cache lines.
+TUPLE, LAST, MARKS, FIRST, PACKETS_AB, PACKETS_BA, BYTES_AB, BYTES_BA = range(8)
+SIDE_A, SIDE_B = 8, 14
+NEXT, NEXT_NS, ACKED, BASE, RETRANSMITTED, _SPARE = range(6)  # within a side
+SYN_NS, RTT_NS, HISTORY, HISTORY_MORE, LETTERS, STREAM, FIRST_ROW, ERRORS = range(20, 28)
+LIFE = 28
+
+TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED = range(4)
+TOTALS = 4
+
+# History letters; bit (letter) of MARKS for side a, (letter + 16) for side b.
+SYN_LETTER, SYNACK_LETTER, ACK_LETTER, DATA_LETTER, FIN_LETTER, RST_LETTER, AGAIN_LETTER, ZERO_LETTER, BOTH_LETTER, MULTI_LETTER, GAP_LETTER = range(1, 12)
+LETTERS_TEXT = "?shadfrtwiqg"
+LETTERS_A_WORD = 12
+LOW32 = 0xFFFFFFFF
+OUT_OF_ORDER_NS = 3_000_000
+"""Wireshark's threshold below which a late segment is out of order rather than retransmitted, if no RTT is known."""
+
+
+@inner
+def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, dport: int, proto: int) -> int:
+    """A hash of a 5-tuple that is the same in both directions."""
+    return mix(mix(mix(src_low, sport), src_high) ^ mix(mix(dst_low, dport), dst_high), proto)
+
+
+@inner
+def find(slots: Any, mask: int, h: int, keys: Any, life: Any, sh: int, sl: int, dh: int, dl: int, there: int, back: int) -> tuple[int, int, int]:
+    """(conversation or -1, direction, slot) of a tuple; the slot is where it is or would go."""
+    tag = h >> 32
+    j = h & mask
+    while True:
+        word = slots[j]
+        if word == 0:
+            return -1, 0, j
+        if word >> 32 == tag:
+            c = (word & LOW32) - 1
+            if life[c, TUPLE] == there and keys[c, 0] == sh and keys[c, 1] == sl and keys[c, 2] == dh and keys[c, 3] == dl:
+                return c, 0, j
+            if life[c, TUPLE] == back and keys[c, 0] == dh and keys[c, 1] == dl and keys[c, 2] == sh and keys[c, 3] == sl:
+                return c, 1, j
+        j = (j + 1) & mask
+
+
+@inner
+def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto: int, time: int, row: int) -> int:
+    """A new conversation in the table; the newest one of a tuple is the one later frames find."""
+    c = totals[TOTAL]
+    totals[TOTAL] = c + 1
+    slots[j] = (h >> 32) << 32 | (c + 1)
+    life[c, TUPLE] = there
+    life[c, FIRST] = time
+    life[c, LAST] = time
+    life[c, FIRST_ROW] = row
+    life[c, SIDE_A + NEXT] = -1
+    life[c, SIDE_B + NEXT] = -1
+    life[c, SIDE_A + BASE] = -1
+    life[c, SIDE_B + BASE] = -1
+    life[c, RTT_NS] = -1
+    if proto == 6:
+        life[c, STREAM] = totals[TCP_STREAMS]
+        totals[TCP_STREAMS] += 1
+    elif proto == 17:
+        life[c, STREAM] = totals[UDP_STREAMS]
+        totals[UDP_STREAMS] += 1
+    else:
+        life[c, STREAM] = -1
+    return c
+
+
+@inner
+def note(life: Any, c: int, d: int, letter: int) -> None:
+    """Record a history letter, once a direction."""
+    bit = 1 << (letter + 16 * d)
+    if life[c, MARKS] & bit:
+        return
+    life[c, MARKS] |= bit
+    n = life[c, LETTERS]
+    life[c, LETTERS] = n + 1
+    code = letter | d << 4
+    if n < LETTERS_A_WORD:
+        life[c, HISTORY] |= code << (5 * n)
+    else:
+        life[c, HISTORY_MORE] |= code << (5 * (n - LETTERS_A_WORD))
+
+
+@inner
+def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window: int, length: int, time: int) -> None:
+    """One TCP segment's mark on its conversation."""
+    me = SIDE_A if d == 0 else SIDE_B
+    other = SIDE_B if d == 0 else SIDE_A
+    syn = bits & 2
+    has_ack = bits & 16
+    if life[c, me + BASE] < 0:
+        life[c, me + BASE] = seq if syn else (seq - 1) & LOW32
+    if has_ack and life[c, other + BASE] < 0:
+        life[c, other + BASE] = (ack - 1) & LOW32
+
+    if syn and bits & 4:
+        note(life, c, d, BOTH_LETTER)
+    elif syn and bits & 1:
+        note(life, c, d, MULTI_LETTER)
+    elif syn:
+        note(life, c, d, SYNACK_LETTER if has_ack else SYN_LETTER)
+        if not has_ack:
+            life[c, SYN_NS] = time
+    elif has_ack and length == 0 and not bits & 5:
+        note(life, c, d, ACK_LETTER)
+        if (life[c, RTT_NS] < 0 and life[c, SYN_NS] and seq == (life[c, me + BASE] + 1) & LOW32
+                and ack == (life[c, other + BASE] + 1) & LOW32 and life[c, MARKS] & (1 << (SYNACK_LETTER + 16 * (1 - d)))):
+            life[c, RTT_NS] = time - life[c, SYN_NS]
+    if length > 0 and not bits & 4:
+        note(life, c, d, DATA_LETTER)
+    if bits & 5 == 1 and not syn:
+        note(life, c, d, FIN_LETTER)
+    if bits & 4 and not syn:
+        note(life, c, d, RST_LETTER)
+    if window == 0 and not bits & 7:
+        note(life, c, d, ZERO_LETTER)
+
+    if bits & 4:  # a reset carries no stream bytes, whatever text it holds
+        return
+    span = length + (1 if bits & 3 else 0)
+    end = (seq + span) & LOW32
+    expected = life[c, me + NEXT]
+    if expected < 0:
+        life[c, me + NEXT] = end
+        life[c, me + NEXT_NS] = time
+    elif span:
+        ahead = (seq - expected) & LOW32
+        if 0 < ahead < 0x80000000:
+            note(life, c, d, GAP_LETTER)
+        elif ahead:
+            # Keep-alive and window probe repeat at most the last byte (RFC 9293 3.8.4).
+            alive = ahead == LOW32 and length <= 1 and not bits & 3
+            threshold = life[c, RTT_NS] if life[c, RTT_NS] > 0 else OUT_OF_ORDER_NS
+            late = time - life[c, me + NEXT_NS] < threshold and expected != end and not syn
+            if not alive and not late and not (ahead == LOW32 and length > 1):
+                life[c, me + RETRANSMITTED] += 1
+                if length:
+                    note(life, c, d, AGAIN_LETTER)
+        if 0 < (end - expected) & LOW32 < 0x80000000:
+            life[c, me + NEXT] = end
+            life[c, me + NEXT_NS] = time
+    if has_ack:
+        life[c, me + ACKED] = ack
+
+
+@kernel(p=Packets, start="int", stop="int", first_row="int", q=Quoted, quote="int", quotes="int", slots="i8", mask="int", keys="u8:4",
+        life=f"i8:{LIFE}", totals="i8", hashes="i8", conversation="i4", reverse="u1", about="i4")
+def track(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, quotes: int, slots: Any, mask: int, keys: Any, life: Any,
+          totals: Any, hashes: Any, conversation: Any, reverse: Any, about: Any) -> int:
+    """Give rows start..stop-1 of p their conversation (-1: none) and direction; returns the next unread row of q.
+
+    about: conversation that a quoted packet belongs to. There must be room for stop - start + quotes new conversations.
+    """
+    # First all hashes, touching each one's slot: the memory reads overlap instead of waiting for one another.
+    touched = 0
+    for i in range(start, stop):
+        flags = p.flags[i]
+        if flags & IP:
+            h = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i])
+            hashes[i - start] = h
+            touched += slots[h & mask] & 1
+    totals[TOUCHED] = touched  # so that the reads above are not optimised away
+    for i in range(start, stop):
+        conversation[i] = -1
+        reverse[i] = 0
+        flags = p.flags[i]
+        if not flags & IP:
+            continue
+        time = p.time_ns[i]
+        if flags & QUOTE:
+            # Wireshark counts a stream for a quoted packet it has not met before; numbers follow it.
+            about[quote] = -1
+            if q.ports[quote]:
+                proto = signed(q.proto[quote])
+                sport = signed(q.sport[quote])
+                dport = signed(q.dport[quote])
+                h = place(q.src[quote, 0], q.src[quote, 1], sport, q.dst[quote, 0], q.dst[quote, 1], dport, proto)
+                there = sport << 40 | dport << 24 | proto << 8 | 1
+                back = dport << 40 | sport << 24 | proto << 8 | 1
+                c, d, j = find(slots, mask, h, keys, life, q.src[quote, 0], q.src[quote, 1], q.dst[quote, 0], q.dst[quote, 1], there, back)
+                if c < 0 and (proto == 17 or q.ports[quote] == 2):
+                    c = begin(life, totals, slots, j, h, there, proto, time, first_row + i)
+                    keys[c, 0] = q.src[quote, 0]
+                    keys[c, 1] = q.src[quote, 1]
+                    keys[c, 2] = q.dst[quote, 0]
+                    keys[c, 3] = q.dst[quote, 1]
+                    if q.ports[quote] == 2:
+                        life[c, SIDE_A + BASE] = q.seq[quote]
+                if c >= 0:
+                    life[c, ERRORS] += 1
+                    about[quote] = c
+            quote += 1
+            continue
+        proto = signed(p.proto[i])
+        sport = signed(p.sport[i])
+        dport = signed(p.dport[i])
+        if flags & PORTS:
+            there = sport << 40 | dport << 24 | proto << 8 | 1
+            back = dport << 40 | sport << 24 | proto << 8 | 1
+        elif flags & (ICMP | FRAGMENT) or proto == 6 or proto == 17:
+            continue
+        else:
+            there = proto << 8
+            back = there
+        h = hashes[i - start]
+        c, d, j = find(slots, mask, h, keys, life, p.src[i, 0], p.src[i, 1], p.dst[i, 0], p.dst[i, 1], there, back)
+        bits = signed(p.tcp_flags[i])
+        if c >= 0 and flags & TCP and bits & 0x12 == 2:
+            base = life[c, (SIDE_A if d == 0 else SIDE_B) + BASE]
+            if base >= 0 and base != p.seq[i]:
+                c = -1
+        if c < 0:
+            c = begin(life, totals, slots, j, h, there, proto, time, first_row + i)
+            d = 0
+            keys[c, 0] = p.src[i, 0]
+            keys[c, 1] = p.src[i, 1]
+            keys[c, 2] = p.dst[i, 0]
+            keys[c, 3] = p.dst[i, 1]
+        elif life[c, PACKETS_AB] + life[c, PACKETS_BA] == 0:
+            # Only quoted so far: it begins now, and who sends is a.
+            life[c, FIRST] = time
+            life[c, FIRST_ROW] = first_row + i
+            if d == 1:
+                d = 0
+                life[c, TUPLE] = there
+                keys[c, 0] = p.src[i, 0]
+                keys[c, 1] = p.src[i, 1]
+                keys[c, 2] = p.dst[i, 0]
+                keys[c, 3] = p.dst[i, 1]
+                life[c, SIDE_B + BASE] = life[c, SIDE_A + BASE]
+                life[c, SIDE_A + BASE] = -1
+        conversation[i] = c
+        reverse[i] = d
+        life[c, PACKETS_AB + d] += 1
+        life[c, BYTES_AB + d] += p.wire_len[i]
+        if time > life[c, LAST]:
+            life[c, LAST] = time
+        if flags & TCP:
+            follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
+        elif p.payload_len[i] > 0:
+            note(life, c, d, DATA_LETTER)
+    return quote
+
+
+@kernel(old="i8", slots="i8", mask="int", keys="u8:4", life=f"i8:{LIFE}")
+def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
+    """Enter what a hash table holds into a larger one; returns the number of entries."""
+    n = 0
+    for i in range(len(old)):
+        word = old[i]
+        if word:
+            c = (word & LOW32) - 1
+            ports = life[c, TUPLE]
+            sport = ports >> 40 if ports & 1 else 0
+            dport = ports >> 24 & 0xFFFF if ports & 1 else 0
+            j = place(keys[c, 0], keys[c, 1], sport, keys[c, 2], keys[c, 3], dport, ports >> 8 & 0xFF) & mask
+            while slots[j]:
+                j = (j + 1) & mask
+            slots[j] = word
+            n += 1
+    return n

@@ -1,0 +1,292 @@
+"""Machine code for the kernels: made by Numba once, kept as an object file, loaded by llvmlite.
+
+Numba's own cache needs Numba imported (0.3 s) and its wrappers rebuilt (0.25 s) at every start. Our kernels allocate
+nothing and raise nothing, so the object file depends on nothing but the C library's memory functions, and llvmlite
+alone (0.05 s) can load it. The file's name carries a hash of everything the code depends on (our sources, versions,
+the processor and its features); a file that does not match its own checksum is made again.
+"""
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import primitives
+from .primitives import MIX_A, MIX_B, PRIME
+
+if TYPE_CHECKING:
+    from .engine import Kernel, Param
+
+LIBC = {"memset", "memcpy", "memmove"}
+_engines: list[Any] = []
+
+
+def cache_dir() -> Path:
+    """Where machine code is kept: PCAPNAT_CACHE, else the platform's cache directory of the user."""
+    if place := os.environ.get("PCAPNAT_CACHE"):
+        return Path(place)
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pcapnat"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "pcapnat"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pcapnat"
+    except RuntimeError:  # a user without a home (containers): below a file no file can be, so nothing is kept
+        return Path(os.devnull) / "pcapnat"
+
+
+def _file(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> Path:
+    import llvmlite.binding as llvm
+    seen = hashlib.sha256()
+    for name in sorted({f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__}):
+        seen.update(Path(name).read_bytes())
+    # Column layouts live in the table classes, and constants (marks, for one) may be imported: neither is in the kernels' files.
+    seen.update(repr([k.params for k in kernels]).encode())
+    for function in [k.function for k in kernels] + inners:
+        names = {n: function.__globals__.get(n) for n in function.__code__.co_names}
+        seen.update(repr(sorted((n, v) for n, v in names.items() if isinstance(v, int | float | tuple))).encode())
+    features = ",".join(f"{k}={v}" for k, v in sorted(llvm.get_host_cpu_features().items()))
+    for part in (sys.version, sysconfig.get_platform(), version("numba"), version("llvmlite"), llvm.get_host_cpu_name(), features):
+        seen.update(part.encode() + b"\0")
+    return cache_dir() / f"kernels-{seen.hexdigest()[:24]}.o"
+
+
+def _stored(path: Path) -> bytes | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
+
+
+def ready(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bool:
+    """Whether machine code for exactly these kernels lies in the cache."""
+    return _stored(_file(kernels, inners)) is not None
+
+
+def load(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> None:
+    """Give every kernel its machine code, compiling when the cache has none (a cache that cannot be written is no error)."""
+    path = _file(kernels, inners)
+    code = _stored(path)
+    if code is None:
+        code = _compile(kernels, inners)
+        with suppress(OSError):
+            _keep(path, hashlib.sha256(code).digest() + code)
+    _link(kernels, code)
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as new:
+        try:
+            new.write(data)
+            new.close()
+            os.replace(new.name, path)
+        except OSError:
+            os.unlink(new.name)
+            raise
+
+
+def _link(kernels: list[Kernel], code: bytes) -> None:
+    import llvmlite.binding as llvm
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+    for k in kernels:
+        k.native = _caller(prototype(engine.get_function_address(f"pcapnat_{k.name}")))
+
+
+def _caller(function: Any) -> Callable[[int], int]:
+    """Numba's calling convention: where the result goes, where an exception would go, the argument; 0 is success."""
+    def call(block: int) -> int:
+        result, trouble = ctypes.c_int64(0), ctypes.c_void_p(0)
+        status = function(ctypes.byref(result), ctypes.byref(trouble), block)
+        if status:
+            raise RuntimeError(f"kernel ended with status {status}")
+        return result.value
+    return call
+
+
+def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
+    import llvmlite.binding as llvm
+    import numba
+    from numba.core import types
+    from numba.core.registry import cpu_target
+    from numba.extending import register_jitable
+
+    _teach_primitives()
+    for function in inners:
+        register_jitable(function)
+    whole: Any = None
+    for k in kernels:
+        entry = _entry(k)
+        compiled = numba.njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", boundscheck=False)(entry)
+        result = _result(compiled, types)
+        module = llvm.parse_assembly(str(result.library._final_module))
+        for function in module.functions:
+            if function.name == result.fndesc.llvm_func_name:
+                function.name = f"pcapnat_{k.name}"
+                function.linkage = llvm.Linkage.external
+            elif not function.is_declaration:
+                function.linkage = llvm.Linkage.internal
+        for variable in module.global_variables:
+            if not variable.is_declaration:
+                variable.linkage = llvm.Linkage.internal
+        whole = module if whole is None else whole
+        if whole is not module:
+            whole.link_in(module)
+    machine = cpu_target.target_context.codegen()._tm
+    text = str(whole)
+    foreign = {f.name for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.")
+               and text.count(f"@{f.name}(") > 1} - LIBC
+    if foreign:
+        raise RuntimeError(f"kernels need {sorted(foreign)}: they may not allocate or raise")
+    if " double " in text:  # signed and unsigned 64-bit met in one expression or variable, and Numba chose float64
+        raise RuntimeError("kernels compute with floats: an unsigned value needs signed()")
+    return bytes(machine.emit_object(whole))
+
+
+def _result(compiled: Any, types: Any) -> Any:
+    signature = (types.CPointer(types.int64),)
+    compiled.compile(signature)
+    return compiled.overloads[signature]
+
+
+def _entry(k: Kernel) -> Callable[[Any], int]:
+    """A function of one pointer that rebuilds the declared arguments from the block of words and calls the kernel."""
+    from numba.extending import register_jitable
+    names: dict[str, Any] = {"body": register_jitable(k.function)}
+    at = 0
+
+    def argument(param: Param) -> str:
+        nonlocal at
+        if param.fields:
+            names[f"record_{param.name}"] = param.record
+            return f"record_{param.name}({', '.join(argument(f) for f in param.fields)})"
+        if not param.dtype:
+            at += 1
+            return f"words[{at - 1}]"
+        view = f"array_{param.dtype}_{param.width}"
+        names[view] = _array_at(param.dtype, param.width)
+        at += 2
+        return f"{view}(words[{at - 2}], words[{at - 1}])"
+
+    source = f"def {k.name}(words):\n    return body({', '.join(argument(p) for p in k.params)})\n"
+    exec(compile(source, f"<{k.name}>", "exec"), names)  # built from our own declarations, never from input
+    function: Callable[[Any], int] = names[k.name]
+    return function
+
+
+@cache
+def _array_at(dtype: str, width: int) -> Any:
+    """An intrinsic: (address, rows) -> the array that lies there. Numba's carray() needs its runtime, this does not."""
+    import numpy as np
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+    from numba.np.arrayobj import populate_array
+    from numba.np.numpy_support import from_dtype
+
+    kind = np.dtype(dtype)
+    array_type = types.Array(from_dtype(kind), 2 if width else 1, "C")
+    word = ir.IntType(64)
+
+    @intrinsic
+    def array_at(typing: Any, address: Any, rows: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(array_type)(context, builder)
+            size = kind.itemsize
+            shape, strides = [args[1]], [word(size)]
+            if width:
+                shape, strides = [args[1], word(width)], [word(size * width), word(size)]
+            data = builder.inttoptr(args[0], context.get_data_type(array_type.dtype).as_pointer())
+            populate_array(array, data=data, shape=shape, strides=strides, itemsize=word(size), meminfo=None)
+            return array._getvalue()
+        return array_type(types.int64, types.int64), build
+    return array_at
+
+
+def _teach_primitives() -> None:
+    """Compiled twins of primitives.py."""
+    import numpy as np
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic, overload
+
+    def load(name: str, bits: int, swap: bool) -> Any:
+        # An unaligned load and a byte swap: two instructions where shifting bytes together takes a dozen.
+        @intrinsic
+        def unaligned(typing: Any, buf: Any, at: Any) -> Any:
+            def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                array = context.make_array(signature.args[0])(context, builder, args[0])
+                place = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(bits).as_pointer())
+                value = builder.load(place)
+                value.align = 1
+                if swap:
+                    value = builder.bswap(value)
+                return builder.zext(value, ir.IntType(64)) if bits < 64 else value
+            return (types.int64 if bits < 64 else types.uint64)(buf, types.int64), build
+
+        @overload(getattr(primitives, name), strict=False)
+        def _(buf: Any, at: Any) -> Any:
+            return lambda buf, at: unaligned(buf, at)
+
+        return unaligned
+
+    for name, bits in (("load16", 16), ("load32", 32)):
+        load(name, bits, True)
+        load(name + "le", bits, False)
+    word = load("load64", 64, True)
+
+    u64, i64 = np.uint64, np.int64
+    a, b, prime = u64(MIX_A), u64(MIX_B), u64(PRIME)
+    s1, s3, s8, s29, s32, s58, s61 = (u64(n) for n in (1, 3, 8, 29, 32, 58, 61))
+
+    @overload(primitives.signed, strict=False)
+    def _signed(value: Any) -> Any:
+        return lambda value: i64(value)
+
+    @overload(primitives.mix, strict=False)
+    def _mix(state: Any, value: Any) -> Any:
+        def mix(state: Any, value: Any) -> Any:
+            x = u64(state) ^ (u64(value) * a)
+            x ^= x >> s32
+            x *= b
+            x ^= x >> s29
+            return i64(x >> s1)
+        return mix
+
+    @overload(primitives.digest, strict=False)
+    def _digest(buf: Any, at: Any, length: Any) -> Any:
+        def digest(buf: Any, at: Any, length: Any) -> Any:
+            value = u64(0)
+            whole = length & -8
+            for i in range(0, whole, 8):
+                w = word(buf, at + i)
+                # value * 2**64 + w modulo 2**61 - 1; value stays below 2**61 + 16, so nothing wraps
+                value = ((value << s3) & prime) + (value >> s58) + (w >> s61) + (w & prime)
+                value = (value >> s61) + (value & prime)
+            rest = u64(0)
+            for i in range(whole, length):
+                rest = (rest << s8) | u64(buf[at + i])
+            value = ((value << s3) & prime) + (value >> s58) + (rest >> s61) + (rest & prime)
+            value = (value >> s61) + (value & prime)
+            value = (value >> s61) + (value & prime)
+            if value >= prime:
+                value -= prime
+            return primitives.mix(value, length)
+        return digest

@@ -1,0 +1,80 @@
+"""The dictionary: words every room uses."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class PcapnatError(Exception):
+    """Something a user can cause; its text is one line."""
+
+
+class CaptureError(PcapnatError):
+    """A capture that cannot be read at all."""
+
+    def __init__(self, path: str, what: str, offset: int | None = None):
+        self.path, self.what, self.offset = path, what, offset
+        super().__init__(f"{path}: {what}" + (f", at byte {offset}" if offset is not None else ""))
+
+
+class Endpoint(NamedTuple):
+    """One end of a conversation; port is the ICMP identifier for queries and None where there is none."""
+    address: str
+    port: int | None
+
+    def __str__(self) -> str:
+        if self.port is None:
+            return self.address
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Finding(Generic[T]):
+    """An answer with its weight. value None means unknown; unknown is never guessed."""
+    value: T | None
+    support: int = 0
+    against: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place where packets were captured: a name, its files, and the interface if only one of a file is meant."""
+    name: str
+    files: tuple[str, ...]
+    interface: str | None = None
+
+
+class Translation(Enum):
+    """Which end of a conversation's first direction a box rewrote."""
+    NONE = "none"
+    SOURCE = "source"
+    DESTINATION = "destination"
+    BOTH = "both"
+
+
+class Reason(Enum):
+    """Why a conversation has no counterpart on the other side; the value is the sentence a user reads."""
+    GROUP = "multicast or broadcast: a router does not forward it"
+    LINK_LOCAL = "link-local addresses: a router does not forward them"
+    BEFORE = "ended before the other capture began"
+    AFTER = "began after the other capture ended"
+    OWN_SIDE = "both ends are on this side of the box"
+    BOX = "with the box itself"
+    NOTHING_KEPT = "its packets hold nothing that a box would leave unchanged and that is rare enough to recognise"
+    RIVALS = "several conversations on the other side fit equally well"
+    ABSENT = "none of its packets appears on the other side"
+    FEW = "too little in common with anything on the other side"
+
+
+@dataclass
+class Clock:
+    """A point's clock against the first point's: offset = this clock minus that one; half the round trip bounds the error."""
+    offset_ns: int | None = None
+    drift_ppb: int = 0
+    uncertainty_ns: int | None = None
+    support: int = 0
+    notes: list[str] = field(default_factory=list)

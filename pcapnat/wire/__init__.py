@@ -1,0 +1,10 @@
+"""wire: bytes and their meaning. Capture files become Packets, one row per frame; strange bytes become marks.
+
+May use kernel, table, terms and numpy. Touches capture files, reading only. Never judges: a strange packet is a mark.
+"""
+from .capture import Capture, Interface
+from .link import LINKS
+from .packets import Flag, Frames, Packets, Quoted
+from .reader import Batch, Progress, batches, key_limit, read
+
+__all__ = ["LINKS", "Batch", "Capture", "Flag", "Frames", "Interface", "Packets", "Progress", "Quoted", "batches", "key_limit", "read"]

@@ -1,0 +1,66 @@
+"""From a path to Packets: open, walk, decode, chunk by chunk."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .capture import Capture
+from .decode import decode
+from .packets import Packets, Quoted
+
+Progress = Callable[[int, int | None], None]
+"""Told (bytes read, size of the file or None) after each chunk."""
+KEY_LIMIT = 128
+
+
+class Batch(NamedTuple):
+    """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted. Reused for the next batch.
+
+    first_row: frames before this batch; the rows in `quoted.row` count from the batch's start.
+    """
+    packets: Packets
+    count: int
+    quoted: Quoted
+    quotes: int
+    first_row: int
+
+
+def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) -> Iterator[Batch]:
+    """Decode a capture's frames batch by batch; limit is the payload bytes a fingerprint covers (0: make none)."""
+    packets = quoted = None
+    row = 0
+    for chunk in capture.chunks():
+        if packets is None or quoted is None or len(packets) < chunk.count:
+            packets, quoted = Packets.empty(len(chunk.frames)), Quoted.empty(len(chunk.frames))
+        for name in Packets.columns:
+            getattr(packets, name)[:chunk.count] = 0
+        links = np.ascontiguousarray(capture.table[:, 0])
+        quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, limit)
+        yield Batch(packets, chunk.count, quoted, quotes, row)
+        row += chunk.count
+        if progress:
+            progress(capture.done_bytes, capture.file_bytes)
+
+
+def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
+    """All packets of a capture file, and what its ICMP errors quote. Raises CaptureError if it cannot be read at all."""
+    capture = Capture(path)
+    packets: list[Packets] = []
+    quoted: list[Quoted] = []
+    for batch in batches(capture, limit):
+        packets.append(batch.packets.take(slice(0, batch.count)))
+        quotes = batch.quoted.take(slice(0, batch.quotes))
+        quotes.row[:] += batch.first_row
+        quoted.append(quotes)
+    return capture, Packets.join(packets), Quoted.join(quoted)
+
+
+def key_limit(snaplens: list[int]) -> int:
+    """How many payload bytes fingerprints may cover so that captures with these snaplens agree.
+
+    Room is left for 14 bytes of Ethernet, 4 of VLAN, 40 of IPv6 and 32 of TCP with timestamps.
+    """
+    shortest = min([s for s in snaplens if s > 0], default=KEY_LIMIT + 90)
+    return max(16, min(KEY_LIMIT, shortest - 90))
