@@ -67,12 +67,11 @@ class Table:
         return self.record()(*[getattr(self, n)[index] for n in self.columns])
 
     @classmethod
-    def join(cls, parts: list[Self]) -> Self:
-        """All rows of `parts`, in order. Each column of the parts is freed as soon as it is joined."""
-        joined = {}
-        for name in cls.columns:
-            joined[name] = np.concatenate([vars(p).pop(name) for p in parts]) if parts else getattr(cls.empty(0), name)
-        return cls(**joined)
+    def join(cls, parts: list[Self], consume: bool = False) -> Self:
+        """All rows of `parts`, in order. consume: each column of the parts is freed as soon as it is joined."""
+        if not parts:
+            return cls.empty(0)
+        return cls(**{name: np.concatenate([vars(p).pop(name) if consume else vars(p)[name] for p in parts]) for name in cls.columns})
 
     @classmethod
     def record(cls) -> Any:

@@ -54,7 +54,7 @@ def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
         quotes = batch.quoted.take(slice(0, batch.quotes))
         quotes.row[:] += batch.first_row
         quoted.append(quotes)
-    return capture, Packets.join(packets), Quoted.join(quoted)
+    return capture, Packets.join(packets, consume=True), Quoted.join(quoted)
 
 
 def key_limit(snaplens: list[int]) -> int:

@@ -1,0 +1,304 @@
+"""Crossing a box: which conversation here is which conversation there.
+
+1. Conversations that share rare fingerprints vote for each other (fingerprint.py); nothing else is ever compared.
+2. The clock comes from matches that are beyond doubt; from then on a time that does not fit speaks against a pair.
+3. What boxes usually leave alone (the far endpoint) and what this box was seen to do with a host speak for a pair.
+   They choose among candidates; they never make one.
+4. Best pairs first, one to one in time: a conversation that the box moved to a new mapping has two counterparts, one
+   after the other, never two at once. Two candidates that fit equally well are left undecided.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..table import Array, Table, column
+from ..terms import Clock, Reason
+from . import clock as clocks
+from .fingerprint import By, Events, Votes, events, votes
+from .port import Port
+
+ENOUGH_BITS = 24.0
+"""A pair needs this much in all: one in 16 million by chance."""
+PACKET_BITS = 12.0
+"""... of which this much from packets, whatever the endpoints say."""
+CLEAR_BITS = 3.0
+"""How much better than its rival the better of two candidates must be."""
+SURE_BITS = 60.0
+SAME_FRAME_NS = 50_000_000
+"""Delay that is nothing special; each doubling beyond it costs a pair one bit per fingerprint's average."""
+
+
+class Matches(Table):
+    """One row per matched pair of conversations."""
+    here = column("int64", "conversation at the first port")
+    there = column("int64", "conversation at the second port (of the first, for a hairpin)")
+    flip = column("uint8", "1 if a here is b there")
+    bits = column("float64", "evidence in all", unit="bits")
+    margin = column("float64", "evidence beyond the best rival", unit="bits")
+    by = column("int64", "what it rests on, see By")
+    outward = column("int8", "direction a to b here: 1 leaves through the box, -1 comes from it, 0 unknown")
+    hairpin = column("uint8", "1 if both conversations are at the first port")
+
+    def confidence(self) -> Array:
+        """Odds of the pair against its best rival or chance, as a probability; never said to be certain."""
+        return np.asarray(1.0 - np.exp2(-np.minimum(self.margin, 20.0)))
+
+
+@dataclass
+class Crossing:
+    """Two ports of a box and what of one is what of the other."""
+    here: Port
+    there: Port
+    matches: Matches
+    clock: Clock
+    unmatched_here: dict[int, Reason] = field(default_factory=dict)
+    unmatched_there: dict[int, Reason] = field(default_factory=dict)
+
+
+class _Candidates(Table):
+    here = column("int64", "conversation here")
+    there = column("int64", "conversation there")
+    flip = column("uint8", "1 if a here is b there")
+    packet_bits = column("float64", "bits from fingerprints")
+    bits = column("float64", "bits in all")
+    by = column("int64", "By")
+    shared = column("int64", "fingerprints shared")
+    outward = column("int64", "frames a to b whose TTL says they went from here to there, minus those that came")
+    here_first = column("int64", "first time here of a shared frame")
+    here_last = column("int64", "last time here of a shared frame")
+    there_first = column("int64", "first time there of a shared frame")
+    there_last = column("int64", "last time there of a shared frame")
+    delay = column("float64", "mean time there minus time here of shared frames", unit="ns")
+
+
+def cross(here: Port, there: Port) -> Crossing:
+    """Find which conversation at one port of a box is which at the other."""
+    wanted_here, wanted_there = ~here.to_group(), ~there.to_group()
+    events_here, events_there = events(here, wanted_here), events(there, wanted_there)
+    found = votes(events_here, events_there)
+    candidates = _candidates(here, there, events_here, events_there, found)
+    clock = _clock(here, there, events_here, events_there, found, candidates)
+    _judge(candidates, here, there, clock)
+    chosen, margin, undecided_here, undecided_there = _assign(candidates)
+    matches = _matches(candidates, chosen, margin)
+    hairpins = _hairpins(here, events_here, matches)
+    crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
+    offset = clock.offset_ns or 0
+    done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
+    crossing.unmatched_here = _reasons(here, there, -offset, done_here, events_here, candidates.here, undecided_here)
+    crossing.unmatched_there = _reasons(there, here, offset, matches.there, events_there, candidates.there, undecided_there)
+    return crossing
+
+
+def _candidates(here: Port, there: Port, eh: Events, et: Events, found: Votes) -> _Candidates:
+    """Votes added up per (conversation here, conversation there, orientation)."""
+    if not len(found.bits):
+        return _Candidates.empty(0)
+    node_h, node_t = eh.node[found.here], et.node[found.there]
+    flip = (node_h ^ node_t) & 1
+    pair = ((node_h >> 1) * len(there.conversations) + (node_t >> 1)) * 2 + flip
+    order = np.argsort(pair, kind="stable")
+    pair, bits, by = pair[order], found.bits[order], found.by[order]
+    row_h, row_t = eh.row[found.here[order]], et.row[found.there[order]]
+    starts = np.flatnonzero(np.append(True, pair[1:] != pair[:-1]))
+    ph, pt = here.packets, there.packets
+    time_h, time_t = ph.time_ns[row_h], pt.time_ns[row_t]
+    fell = np.sign(ph.ttl[row_h].astype(np.int64) - pt.ttl[row_t].astype(np.int64))
+    fell = np.where(here.reverse[row_h] == 1, -fell, fell)
+    shared = np.diff(np.append(starts, len(pair)))
+    kind = pair[starts]
+    conversation = kind >> 1
+    return _Candidates(
+        here=conversation // len(there.conversations), there=conversation % len(there.conversations), flip=(kind & 1).astype(np.uint8),
+        packet_bits=np.add.reduceat(bits, starts), bits=np.zeros(len(starts)), by=np.bitwise_or.reduceat(by, starts), shared=shared,
+        outward=np.add.reduceat(fell, starts), here_first=np.minimum.reduceat(time_h, starts), here_last=np.maximum.reduceat(time_h, starts),
+        there_first=np.minimum.reduceat(time_t, starts), there_last=np.maximum.reduceat(time_t, starts),
+        delay=np.add.reduceat((time_t - time_h).astype(np.float64), starts) / shared)
+
+
+def _clock(here: Port, there: Port, eh: Events, et: Events, found: Votes, candidates: _Candidates) -> Clock:
+    """From frames of pairs beyond doubt, each frame's fingerprint occurring once on either side."""
+    if not len(candidates):
+        return clocks.offset(np.zeros(0), np.zeros(0), np.zeros(0))
+    best_here = _best(candidates.here, candidates.packet_bits)
+    best_there = _best(candidates.there, candidates.packet_bits)
+    sure = candidates.packet_bits >= min(SURE_BITS, float(candidates.packet_bits.max()))
+    sure &= (candidates.packet_bits == best_here[candidates.here]) & (candidates.packet_bits == best_there[candidates.there])
+    trusted = np.zeros((len(here.conversations),), np.int64) - 1
+    trusted[candidates.here[sure]] = candidates.there[sure]
+    single = _once(eh.key)[found.here] & _once(et.key)[found.there]
+    use = single & (trusted[eh.node[found.here] >> 1] == et.node[found.there] >> 1)
+    row_h, row_t = eh.row[found.here[use]], et.row[found.there[use]]
+    fell = np.sign(here.packets.ttl[row_h].astype(np.int64) - there.packets.ttl[row_t].astype(np.int64))
+    return clocks.offset(here.packets.time_ns[row_h], there.packets.time_ns[row_t], fell)
+
+
+def _best(group: Array, value: Array) -> Array:
+    """Per group number the largest value."""
+    best = np.zeros(int(group.max()) + 1)
+    np.maximum.at(best, group, value)
+    return best
+
+
+def _once(key: Array) -> Array:
+    """Which elements occur exactly once."""
+    _, back, counts = np.unique(key, return_inverse=True, return_counts=True)
+    return np.asarray(counts[back.ravel()] == 1)
+
+
+def _judge(c: _Candidates, here: Port, there: Port, clock: Clock) -> None:
+    """Add to the packets' evidence what endpoints, clock and the box's habits say."""
+    a, b = here.conversations, there.conversations
+    flip = c.flip == 1
+    near_address, near_port = _other_end(b, c.there, flip, False)
+    far_address, far_port = _other_end(b, c.there, flip, True)
+    same_a = (a.a[c.here] == near_address).all(axis=1)
+    same_b = (a.b[c.here] == far_address).all(axis=1)
+    same_a_port, same_b_port = a.a_port[c.here] == near_port, a.b_port[c.here] == far_port
+    # ICMP identifiers stand at both ends and are translated as one: only the address counts.
+    query = np.isin(a.proto[c.here], (1, 58))
+    whole_a, whole_b = same_a & (same_a_port | query), same_b & (same_b_port | query)
+    far = np.select([whole_a & whole_b, whole_a | whole_b, same_a | same_b], [20.0, 16.0, 4.0], -12.0)
+    kept_port = np.where(same_a_port & same_b_port, 4.0, 0.0)
+    c.by[:] |= np.where(far > 0, int(By.FAR_END), 0)
+    late = np.abs(c.delay - (clock.offset_ns or 0)) / SAME_FRAME_NS if clock.offset_ns is not None else np.zeros(len(c))
+    c.bits[:] = c.packet_bits + far + kept_port - 2 * np.log2(1 + np.maximum(late - 1, 0))
+    # Habits: which address a host becomes, learned from pairs beyond doubt.
+    host = _pair_ids(a.a[c.here], near_address) if len(c) else np.zeros(0, np.int64)
+    sure = c.packet_bits >= SURE_BITS
+    usual = np.isin(host, np.unique(host[sure]))
+    c.bits[:] += np.where(usual & ~sure, 6.0, 0.0)
+
+
+def _other_end(conversations: object, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
+    """(addresses, ports) at the second port of the end that is a (or b, if far) at the first."""
+    c = conversations
+    use_b = flip ^ far
+    address = np.where(use_b[:, None], c.b[rows], c.a[rows])  # type: ignore[attr-defined]
+    return address, np.where(use_b, c.b_port[rows], c.a_port[rows])  # type: ignore[attr-defined]
+
+
+def _pair_ids(one: Array, other: Array) -> Array:
+    """A number per different (address, address)."""
+    _, back = np.unique(np.column_stack([one, other]), axis=0, return_inverse=True)
+    return np.asarray(back.ravel())
+
+
+def _assign(c: _Candidates) -> tuple[Array, Array, set[int], set[int]]:
+    """Choose candidates, best first: (their numbers, margins, conversations left undecided here and there)."""
+    good = np.flatnonzero((c.bits >= ENOUGH_BITS) & (c.packet_bits >= PACKET_BITS))
+    order = good[np.lexsort((c.there[good], c.here[good], -c.bits[good]))]
+    alone = np.zeros(len(c), bool)
+    if len(good):
+        alone[good] = (np.bincount(c.here[good])[c.here[good]] == 1) & (np.bincount(c.there[good])[c.there[good]] == 1)
+    chosen = [int(i) for i in order[alone[order]]]
+    margins = [float(c.bits[i]) - 0.0 for i in chosen]
+    rest = [int(i) for i in order[~alone[order]]]
+    by_here: dict[int, list[int]] = {}
+    by_there: dict[int, list[int]] = {}
+    for i in rest:
+        by_here.setdefault(int(c.here[i]), []).append(i)
+        by_there.setdefault(int(c.there[i]), []).append(i)
+    taken_here: dict[int, list[int]] = {}
+    taken_there: dict[int, list[int]] = {}
+    undecided_here: set[int] = set()
+    undecided_there: set[int] = set()
+
+    def clash_here(i: int, j: int) -> bool:
+        return bool(c.here_first[i] <= c.here_last[j] and c.here_first[j] <= c.here_last[i])
+
+    def clash_there(i: int, j: int) -> bool:
+        return bool(c.there_first[i] <= c.there_last[j] and c.there_first[j] <= c.there_last[i])
+
+    def free(i: int) -> bool:
+        return not (any(clash_here(i, j) for j in taken_here.get(int(c.here[i]), ()))
+                    or any(clash_there(i, j) for j in taken_there.get(int(c.there[i]), ())))
+
+    for i in rest:
+        h, t = int(c.here[i]), int(c.there[i])
+        if not free(i):
+            continue
+        rivals = [j for j in by_here[h] if j != i and clash_here(i, j)] + [j for j in by_there[t] if j != i and clash_there(i, j)]
+        best = max((float(c.bits[j]) for j in rivals if free(j)), default=0.0)
+        margin = float(c.bits[i]) - best
+        if margin < CLEAR_BITS:
+            undecided_here.add(h)
+            undecided_there.add(t)
+            continue
+        chosen.append(i)
+        margins.append(margin)
+        taken_here.setdefault(h, []).append(i)
+        taken_there.setdefault(t, []).append(i)
+    undecided_here -= taken_here.keys()
+    undecided_there -= taken_there.keys()
+    return np.array(chosen, np.int64), np.array(margins), undecided_here, undecided_there
+
+
+def _matches(c: _Candidates, chosen: Array, margin: Array) -> Matches:
+    order = np.lexsort((c.there_first[chosen], c.here_first[chosen], c.here[chosen]))
+    k = chosen[order]
+    return Matches(here=c.here[k], there=c.there[k], flip=c.flip[k], bits=c.bits[k], margin=margin[order] if len(k) else np.zeros(0), by=c.by[k],
+                   outward=np.sign(c.outward[k]).astype(np.int8), hairpin=np.zeros(len(k), np.uint8))
+
+
+def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:
+    """Conversations that enter and leave the box at the same port: the same frames under two tuples.
+
+    A pair needs the sure amount of evidence or, with less, an endpoint or port that stayed; a TTL that fell on the way
+    from the first copy to the second, in the same sense both ways; and the two must run at the same time.
+    """
+    left = np.ones(len(port.conversations), bool)
+    left[matched.here] = False
+    mine = left[e.node >> 1]
+    e = Events(*[part[mine] for part in e])
+    found = votes(e, e)
+    keep = e.node[found.here] >> 1 < e.node[found.there] >> 1
+    found = Votes(*[part[keep] for part in found])
+    c = _candidates(port, port, e, e, found)
+    if not len(c):
+        return Matches.empty(0)
+    _judge(c, port, port, Clock(0, 0, 0, 0))
+    # Copies of a frame at one port are milliseconds apart, and a router lowers the TTL between them.
+    c.bits[:] -= np.where((c.outward == 0) | (np.abs(c.delay) > 1e9), 1000.0, 0.0)
+    c.bits[:] += 8.0
+    chosen, margin, _, _ = _assign(c)
+    matches = _matches(c, chosen, margin)
+    matches.hairpin[:] = 1
+    return matches
+
+
+def _reasons(port: Port, other: Port, to_mine: int, done: Array, e: Events, candidates: Array, undecided: set[int]) -> dict[int, Reason]:
+    """Why each remaining conversation of a port has no counterpart; to_mine turns the other point's times into this one's."""
+    c = port.conversations
+    open_ = np.ones(len(c), bool)
+    open_[done] = False
+    group = port.to_group()
+    speaking = np.zeros(len(c), bool)
+    speaking[e.node >> 1] = True
+    rated = np.zeros(len(c), bool)
+    rated[candidates] = True
+    begin, end = other.first_ns + to_mine, other.last_ns + to_mine
+    reasons: dict[int, Reason] = {}
+    for i in np.flatnonzero(open_).tolist():
+        if group[i]:
+            reasons[i] = Reason.GROUP
+        elif _link_local(c.a[i]) or _link_local(c.b[i]):
+            reasons[i] = Reason.LINK_LOCAL
+        elif i in undecided:
+            reasons[i] = Reason.RIVALS
+        elif len(other.packets) and c.last_ns[i] < begin:
+            reasons[i] = Reason.BEFORE
+        elif len(other.packets) and c.first_ns[i] > end:
+            reasons[i] = Reason.AFTER
+        elif not speaking[i]:
+            reasons[i] = Reason.NOTHING_KEPT
+        else:
+            reasons[i] = Reason.FEW if rated[i] else Reason.ABSENT
+    return reasons
+
+
+def _link_local(address: Array) -> bool:
+    high, low = int(address[0]), int(address[1])
+    return high >> 54 == 0xFE80 >> 6 or (high == 0 and low >> 16 == 0xFFFF_A9FE)

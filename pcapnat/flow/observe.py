@@ -1,0 +1,74 @@
+"""From capture files to a Port: read, follow, and put several files of one point into one."""
+from __future__ import annotations
+
+import numpy as np
+
+from ..terms import CaptureError, Point
+from ..wire import Capture, Packets, Progress, Quoted, batches
+from .conversation import Tracker
+from .port import Port
+
+
+def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple[Port, list[Capture]]:
+    """Everything a capture point showed. limit: payload bytes a fingerprint covers.
+
+    Several files are taken in the order of their first frames, whatever order they are given in. With an interface
+    named, frames of other interfaces keep their numbers and belong to nothing.
+    """
+    opened = [Capture(file) for file in point.files]
+    if len(opened) > 1:
+        opened.sort(key=lambda capture: (_first_time(capture), capture.path))
+    tracker = Tracker()
+    packets: list[Packets] = []
+    quoted: list[Quoted] = []
+    conversation, reverse, about, rows = [], [], [], []
+    before = 0
+    for capture in opened:
+        for batch in batches(capture, limit, progress):
+            batch = batch._replace(first_row=before + batch.first_row)
+            if point.interface is not None:
+                _only(capture, point.interface, batch.packets, batch.count)
+            tracker.feed(batch)
+            packets.append(batch.packets.take(slice(0, batch.count)))
+            quotes = batch.quoted.take(slice(0, batch.quotes))
+            quotes.row[:] += batch.first_row
+            quoted.append(quotes)
+            conversation.append(tracker.conversation[:batch.count].copy())
+            reverse.append(tracker.reverse[:batch.count].copy())
+            about.append(tracker.about[:batch.quotes].copy())
+        if point.interface is not None and _number(capture, point.interface) is None:
+            raise CaptureError(capture.path, f"has no interface {point.interface!r} ({_interfaces(capture)})")
+        rows.append(capture.frames)
+        before += capture.frames
+    conversations, number = tracker.finish()
+    number = np.append(number, -1).astype(np.int64)  # so that -1, "none", stays -1
+    port = Port(point.name, tuple(c.path for c in opened), tuple(rows), Packets.join(packets, consume=True), Quoted.join(quoted), conversations,
+                number[np.concatenate(conversation)] if conversation else np.zeros(0, np.int64),
+                np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
+                number[np.concatenate(about)] if about else np.zeros(0, np.int64),
+                [f"{c.path}: {problem}" for c in opened for problem in c.problems])
+    return port, opened
+
+
+def _first_time(capture: Capture) -> int:
+    """Time of a file's first frame; the file is opened a second time for it, as chunks can be read once only."""
+    with_time = Capture(capture.path)
+    for chunk in with_time.chunks():
+        return int(chunk.frames.time_ns[0])
+    return 0
+
+
+def _number(capture: Capture, interface: str) -> int | None:
+    if interface.isdecimal() and int(interface) < len(capture.interfaces):
+        return int(interface)
+    return next((i.id for i in capture.interfaces if i.name == interface), None)
+
+
+def _interfaces(capture: Capture) -> str:
+    return "it has " + ", ".join(f"{i.id}" + (f" ({i.name})" if i.name else "") for i in capture.interfaces[:8])
+
+
+def _only(capture: Capture, interface: str, packets: Packets, count: int) -> None:
+    number = _number(capture, interface)
+    other = packets.interface[:count] != (-1 if number is None else number)
+    packets.flags[:count][other] = 0

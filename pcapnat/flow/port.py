@@ -1,0 +1,46 @@
+"""Port: everything one capture point showed: its packets, and the conversation each belongs to."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..table import Array
+from ..wire import Flag, Packets, Quoted
+from .conversation import Conversations
+
+
+@dataclass
+class Port:
+    """One port of a box as a capture shows it. Rows of several files follow one another, in the order of time."""
+    name: str
+    files: tuple[str, ...]
+    file_rows: tuple[int, ...]
+    """How many rows each file has."""
+    packets: Packets
+    quoted: Quoted
+    conversations: Conversations
+    conversation: Array
+    """(n,) row in `conversations` of each packet, -1 for none."""
+    reverse: Array
+    """(n,) 0 if the packet goes from a to b, 1 if from b to a."""
+    about: Array
+    """(q,) row in `conversations` of each quoted packet, -1 for none."""
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def first_ns(self) -> int:
+        """Time of the earliest frame, 0 without frames."""
+        return int(self.packets.time_ns.min()) if len(self.packets) else 0
+
+    @property
+    def last_ns(self) -> int:
+        """Time of the latest frame, 0 without frames."""
+        return int(self.packets.time_ns.max()) if len(self.packets) else 0
+
+    def to_group(self) -> Array:
+        """(c,) whether each conversation has a frame to a multicast or the broadcast address."""
+        group = np.zeros(len(self.conversations), bool)
+        rows = (self.conversation >= 0) & (self.packets.flags & int(Flag.GROUP) != 0)
+        group[self.conversation[rows]] = True
+        return group
