@@ -1,6 +1,7 @@
 """The dictionary: words every room uses."""
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
@@ -60,8 +61,8 @@ class Reason(Enum):
     """Why a conversation has no counterpart on the other side; the value is the sentence a user reads."""
     GROUP = "multicast or broadcast: a router does not forward it"
     LINK_LOCAL = "link-local addresses: a router does not forward them"
-    BEFORE = "ended before the other capture began"
-    AFTER = "began after the other capture ended"
+    BEFORE = "ended before the first frame of the other capture"
+    AFTER = "began after the last frame of the other capture"
     OWN_SIDE = "both ends are on this side of the box"
     BOX = "with the box itself"
     NOTHING_KEPT = "its packets hold nothing that a box would leave unchanged and that is rare enough to recognise"
@@ -78,3 +79,8 @@ class Clock:
     uncertainty_ns: int | None = None
     support: int = 0
     notes: list[str] = field(default_factory=list)
+
+
+def printable(text: str) -> str:
+    """Text from a capture or a path with everything that could move the cursor or hide other text made visible."""
+    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\x{ord(c):02x}" for c in text)

@@ -5,6 +5,6 @@ May use kernel, table, terms and numpy. Touches capture files, reading only. Nev
 from .capture import Capture, Interface
 from .link import LINKS
 from .packets import Flag, Frames, Packets, Quoted
-from .reader import Batch, Progress, batches, key_limit, read
+from .reader import Batch, Glance, Progress, batches, glance, key_limit, read
 
-__all__ = ["LINKS", "Batch", "Capture", "Flag", "Frames", "Interface", "Packets", "Progress", "Quoted", "batches", "key_limit", "read"]
+__all__ = ["LINKS", "Batch", "Capture", "Flag", "Frames", "Glance", "Interface", "Packets", "Progress", "Quoted", "batches", "glance", "key_limit", "read"]

@@ -49,9 +49,12 @@ class Chunk:
 
 
 class Capture:
-    """A capture file, opened. Iterate over `chunks()` once; then the counts, times and problems are complete."""
+    """A capture file, opened. Iterate over `chunks()` once; then the counts, times and problems are complete.
 
-    def __init__(self, path: str):
+    rows: the most frames in one chunk.
+    """
+
+    def __init__(self, path: str, rows: int = CHUNK // 32):
         self.path = path
         self.format = ""
         self.interfaces: list[Interface] = []
@@ -67,7 +70,7 @@ class Capture:
         self._state = np.zeros(STATE_SIZE, np.int64)
         self._buf = np.zeros(CHUNK, np.uint8)
         self._start = self._end = self._base = 0
-        self._frames = Frames.empty(CHUNK // 32)
+        self._frames = Frames.empty(rows)
         try:
             self._head()
         except BaseException:

@@ -6,7 +6,7 @@ length and payload (not the identifier); anything else by length and payload. Ne
 window or a checksum. The payload digest covers its first `limit` bytes only, so that two captures with different
 snaplens agree, and is meaningless beyond this run.
 
-Readings taken: an IPv4 total length of 0 (TCP segmentation offload) means "to the end of the frame"; Ethernet
+Readings taken: an IP length of 0 (TCP segmentation offload, jumbograms) means "to the end of the frame"; Ethernet
 padding is not payload; a frame cut inside the first 20 bytes of its TCP header keeps its ports but is no TCP segment,
 one cut inside the options is a segment without `key`.
 """
@@ -249,6 +249,9 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
         flags |= IP
         if target >> 28 == 14 or target == 0xFFFFFFFF:
             flags |= GROUP
+        if fragment & 0x3FFF:
+            flags |= FRAGMENT
+            p.frag_offset[i] = fragment & 0x1FFF
         if at + head > end:
             return flags | SHORT, quoted
         ip_end = at + total
@@ -257,11 +260,8 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
         if ip_end < end:
             end = ip_end
         at += head
-        if fragment & 0x3FFF:
-            flags |= FRAGMENT
-            p.frag_offset[i] = fragment & 0x1FFF
-            if fragment & 0x1FFF:
-                proto = -1  # no transport header here: the payload is all there is
+        if fragment & 0x1FFF:
+            proto = -1  # no transport header here: the payload is all there is
         return transport(buf, at, end, ip_end, proto, p, i, q, quoted, limit, flags)
     if at + 40 > end:
         return flags | SHORT, quoted

@@ -101,9 +101,15 @@ def link_layer(buf: Any, at: int, end: int, link: int) -> tuple[int, int, int, i
         if ethertype == IPV4 or ethertype == IPV6:
             return at + 14, ethertype, -1, 0
         if ethertype < 0x600:  # a length: LLC follows, and IP only inside SNAP
-            if at + 22 <= end and load32(buf, at + 14) >> 8 == 0xAAAA03 and load32(buf, at + 16) & 0xFFFFFF == 0:
-                return tagged(buf, at + 22, end, load16(buf, at + 20))
-            return at + 14, UNKNOWN_TYPE, -1, 0
+            if at + 17 > end:
+                return at, SHORT_TYPE, -1, 0
+            if load16(buf, at + 14) != 0xAAAA or buf[at + 16] != 3:
+                return at + 14, UNKNOWN_TYPE, -1, 0
+            if at + 22 > end:
+                return at, SHORT_TYPE, -1, 0
+            if load32(buf, at + 16) & 0xFFFFFF:
+                return at + 14, UNKNOWN_TYPE, -1, 0
+            return tagged(buf, at + 22, end, load16(buf, at + 20))
         return tagged(buf, at + 14, end, ethertype)
     if link == 101 or link == 12 or link == 14 or link == 228 or link == 229:
         return at, version_type(buf, at, end), -1, 0

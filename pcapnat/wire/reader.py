@@ -1,6 +1,7 @@
 """From a path to Packets: open, walk, decode, chunk by chunk."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -55,6 +56,27 @@ def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
         quotes.row[:] += batch.first_row
         quoted.append(quotes)
     return capture, Packets.join(packets, consume=True), Quoted.join(quoted)
+
+
+class Glance(NamedTuple):
+    """What the first frames of a file promise: about how many there are, and the snaplens it declares."""
+    frames: int
+    snaplens: list[int]
+
+
+def glance(path: str) -> Glance:
+    """Look at a file's first frames. Standard input and pipes are not touched: nothing is known of them."""
+    if path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
+        return Glance(UNKNOWN_FRAMES, [])
+    capture = Capture(path, GLANCE_FRAMES)
+    for chunk in capture.chunks():
+        mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
+        return Glance(int((capture.file_bytes or 0) / mean) + 1, [i.snaplen for i in capture.interfaces])
+    return Glance(0, [i.snaplen for i in capture.interfaces])
+
+
+GLANCE_FRAMES = 100
+UNKNOWN_FRAMES = 1_000_000
 
 
 def key_limit(snaplens: list[int]) -> int:

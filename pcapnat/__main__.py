@@ -1,0 +1,4 @@
+"""python -m pcapnat."""
+from .cli import main
+
+main()

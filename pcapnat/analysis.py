@@ -1,0 +1,31 @@
+"""Analysis: the record of everything known about the boxes between some capture points. It computes nothing."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .flow import Crossing, Port, Sockets
+from .nat import Mappings, PortUse, Translations
+from .table import Array
+from .terms import Clock, Finding
+
+
+@dataclass
+class Box:
+    """A box between two ports, and what it did."""
+    crossing: Crossing
+    kind: Finding[str]
+    translations: Translations
+    mappings: Mappings
+    mapped: Array
+    """Translation rows, grouped by mapping (Mappings.start and count)."""
+    ports: list[PortUse]
+
+
+@dataclass
+class Analysis:
+    """All points, innermost first, with their clocks against the first, and the boxes between neighbours."""
+    points: list[Port]
+    clocks: list[Clock]
+    sockets: list[Sockets]
+    boxes: list[Box]
+    notes: list[str] = field(default_factory=list)

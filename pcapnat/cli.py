@@ -1,0 +1,234 @@
+"""The command line: parse, one library call, print. Nothing is computed here, and nothing heavy imported before it is needed."""
+from __future__ import annotations
+
+import os
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from .terms import PcapnatError, Point, printable
+
+FORMAT = click.option("--format", "style", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True, help="What to print.")
+WRITE = click.option("--write", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer to FILE instead of the terminal.")
+LIMIT = click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table on the terminal; 0 for all.")
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def _version() -> str:
+    try:
+        return version("pcapnat")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+@click.group(context_settings=SETTINGS)
+@click.version_option(_version(), prog_name="pcapnat")
+def cli() -> None:
+    """Tell what a NAT did, from packet captures taken on both sides of it.
+
+    \b
+    Start here:
+      pcapnat demo
+      pcapnat analyze inside.pcap outside.pcap
+    """
+
+
+@cli.command()
+@click.argument("points", nargs=-1, required=True, metavar="POINT...")
+@FORMAT
+@WRITE
+@LIMIT
+@click.option("--fail-on", type=click.Choice(["error", "warning", "note", "never"]), default="error", show_default=True,
+              help="Exit with status 1 if a diagnosis is at least this severe.")
+def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, fail_on: str) -> None:
+    """Match the conversations of two sides and print the translation table.
+
+    POINT is [NAME=]FILE[@INTERFACE], from the innermost to the outermost; - is standard input. Files given under one name are one
+    point. A single point prints its conversations, sockets and services.
+
+    \b
+    Examples:
+      pcapnat analyze inside.pcap outside.pcap
+      pcapnat analyze vm=a.pcap home=b.pcap isp=c.pcap
+      pcapnat analyze in=dual.pcapng@0 out=dual.pcapng@1 --format json
+    """
+    from . import pipeline, report
+    told = _Progress()
+    analysis = pipeline.analyze(parse_points(points), told.say, told)
+    told.done()
+    _print(report.analysis_json(analysis) if style == "json" else report.terminal(report.analysis_sections(analysis, limit), _colour(write)), write)
+
+
+@cli.command()
+@click.argument("file")
+@FORMAT
+@WRITE
+@LIMIT
+def conversations(file: str, style: str, write: str | None, limit: int) -> None:
+    """List the conversations of one capture, numbered as Wireshark numbers its streams.
+
+    \b
+    Example:
+      pcapnat conversations capture.pcapng --limit 0
+    """
+    from . import pipeline, report
+    told = _Progress()
+    capture, found = pipeline.conversations(file, told.say, told)
+    told.done()
+    _print(report.conversations_json(found, file, capture.problems) if style == "json"
+           else report.terminal(report.conversation_sections(found, capture.problems, limit), _colour(write)), write)
+
+
+@cli.command()
+@click.argument("file")
+@FORMAT
+@WRITE
+@LIMIT
+def sockets(file: str, style: str, write: str | None, limit: int) -> None:
+    """List the sockets of one capture: who listens, and who connects from which ports.
+
+    \b
+    Example:
+      pcapnat sockets capture.pcap
+    """
+    from . import flow, pipeline, report
+    told = _Progress()
+    capture, found = pipeline.conversations(file, told.say, told)
+    told.done()
+    ends = flow.sockets(found)
+    _print(report.sockets_json(ends, file, capture.problems) if style == "json"
+           else report.terminal(report.socket_sections(ends, capture.problems, limit), _colour(write)), write)
+
+
+@cli.command()
+@click.argument("file")
+@FORMAT
+@WRITE
+def info(file: str, style: str, write: str | None) -> None:
+    """Say what a capture file is: format, frames, times, interfaces, damage.
+
+    \b
+    Example:
+      pcapnat info capture.pcapng --format json
+    """
+    from . import pipeline, report
+    told = _Progress()
+    capture = pipeline.inspect(file, told.say, told)
+    told.done()
+    _print(report.info_json(capture) if style == "json" else report.terminal(report.info_sections(capture), _colour(write)), write)
+
+
+@cli.command()
+@FORMAT
+@WRITE
+@LIMIT
+@click.pass_context
+def demo(context: click.Context, style: str, write: str | None, limit: int) -> None:
+    """Analyze the bundled pair: a real Linux NAT, captured inside and outside.
+
+    \b
+    Example:
+      pcapnat demo --limit 10
+    """
+    folder = demo_folder()
+    context.invoke(analyze, points=(f"inside={folder / 'inside.pcap'}", f"outside={folder / 'outside.pcap'}"), style=style, write=write, limit=limit,
+                   fail_on="error")
+
+
+def demo_folder() -> Path:
+    """Where the bundled pair lies: in the installed package, or beside it in a working copy."""
+    here = Path(__file__).parent
+    for folder in (here / "demo", here.parent / "captures" / "demo"):
+        if (folder / "inside.pcap").exists():
+            return folder
+    raise PcapnatError("the bundled captures are missing from this installation")
+
+
+def parse_points(arguments: tuple[str, ...]) -> list[Point]:
+    """Points from [NAME=]FILE[@INTERFACE], in the order their names are first given."""
+    found: dict[str, Point] = {}
+    usual = ("inside", "outside") if len(arguments) == 2 else ()
+    for number, argument in enumerate(arguments):
+        name, sign, rest = argument.partition("=")
+        if not sign or not name or "/" in name or Path(argument).exists():
+            name, rest = (usual[number] if usual else "capture" if len(arguments) == 1 else f"point{number + 1}"), argument
+        file, sign, interface = rest.rpartition("@")
+        if not sign or not file or Path(rest).exists():
+            file, interface = rest, ""
+        if not file:
+            raise PcapnatError(f"{argument}: a point needs a file, as in inside=capture.pcap")
+        if name in found and found[name].interface != (interface or None):
+            raise PcapnatError(f"{name}: files of one point must name the same interface")
+        files = (*found[name].files, file) if name in found else (file,)
+        found[name] = Point(name, files, interface or None)
+    if sum(file == "-" for point in found.values() for file in point.files) > 1:
+        raise PcapnatError("-: standard input can be given once only")
+    return list(found.values())
+
+
+class _Progress:
+    """Bytes read, shown on a terminal's standard error once a second has passed."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.shown = 0.0
+        self.visible = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self.visible and now - self.start > 1 and now - self.shown > 0.1:
+            self.shown = now
+            share = f"{100 * done // total:3d} %" if total else ""
+            click.echo(f"\rreading {done / 1e6:,.0f} MB {share} ", err=True, nl=False)
+
+    def say(self, line: str) -> None:
+        click.echo(f"pcapnat: {line}", err=True)
+
+    def done(self) -> None:
+        if self.shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _colour(write: str | None) -> bool:
+    return not write and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _print(text: str, write: str | None) -> None:
+    if write:
+        try:
+            Path(write).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise PcapnatError(f"{write}: {(error.strerror or str(error)).lower()}") from None
+        return
+    # Bytes, not text: a console that cannot encode an arrow must not stop the answer.
+    sys.stdout.buffer.write(text.encode("utf-8"))
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Entry point: 0 nothing found, 1 a diagnosis, 2 could not run, with one line and no traceback for what a user can cause."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        return int(cli.main(prog_name="pcapnat", standalone_mode=False) or 0)
+    except (PcapnatError, click.ClickException) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"pcapnat: {printable(text)}", err=True)
+        return 2
+    except MemoryError:
+        click.echo("pcapnat: not enough memory for this capture", err=True)
+        return 2
+    except BrokenPipeError:  # the reader of our output (head, less) went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+
+
+if __name__ == "__main__":
+    main()

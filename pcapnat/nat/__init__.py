@@ -1,0 +1,8 @@
+"""nat: what a NAT did: translations, mappings, the ports it used.
+
+May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a random number or prints.
+"""
+from .mapping import Mappings, PortUse, mappings, port_use
+from .translation import KINDS, Translations, box_kind, translations
+
+__all__ = ["KINDS", "Mappings", "PortUse", "Translations", "box_kind", "mappings", "port_use", "translations"]

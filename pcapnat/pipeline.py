@@ -1,0 +1,84 @@
+"""The road from capture files to an Analysis: the rooms in order."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from . import kernel
+from .analysis import Analysis, Box
+from .flow import Conversations, Port, Tracker, cross, observe, sockets
+from .nat import box_kind, mappings, port_use, translations
+from .terms import Clock, Point
+from .wire import Capture, Flag, Progress, batches, glance, key_limit
+
+Say = Callable[[str], None]
+
+
+def inspect(path: str, say: Say | None = None, progress: Progress | None = None) -> Capture:
+    """A capture read to its end for its counts, times and problems."""
+    kernel.prepare(glance(path).frames, say)
+    capture = Capture(path)
+    for _ in capture.chunks():
+        if progress:
+            progress(capture.done_bytes, capture.file_bytes)
+    return capture
+
+
+def conversations(path: str, say: Say | None = None, progress: Progress | None = None) -> tuple[Capture, Conversations]:
+    """The conversations of one capture; memory grows with conversations, not with frames."""
+    kernel.prepare(glance(path).frames, say)
+    capture, tracker = Capture(path), Tracker()
+    for batch in batches(capture, 0, progress):
+        tracker.feed(batch)
+    return capture, tracker.finish()[0]
+
+
+def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:
+    """Everything about the boxes between points given from the innermost to the outermost."""
+    glances = [glance(file) for point in points for file in point.files]
+    kernel.prepare(sum(g.frames for g in glances), say)
+    limit = key_limit([s for g in glances for s in g.snaplens])
+    with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
+        ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
+    boxes = [_box(here, there) for here, there in zip(ports, ports[1:], strict=False)]
+    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports))
+
+
+def _box(here: Port, there: Port) -> Box:
+    crossing = cross(here, there)
+    crossed = translations(crossing)
+    mapped, rows = mappings(crossed)
+    return Box(crossing, box_kind(crossing, crossed), crossed, mapped, rows, port_use(mapped))
+
+
+def _clocks(boxes: list[Box]) -> list[Clock]:
+    """Each point's clock against the first point's: steps from neighbour to neighbour, added up."""
+    known = [Clock(0, 0, 0)]
+    for box in boxes:
+        before, step = known[-1], box.crossing.clock
+        if before.offset_ns is None or step.offset_ns is None:
+            known.append(Clock(None, 0, None, step.support, step.notes))
+            continue
+        sure = None if before.uncertainty_ns is None or step.uncertainty_ns is None else before.uncertainty_ns + step.uncertainty_ns
+        known.append(Clock(before.offset_ns + step.offset_ns, 0, sure, step.support, step.notes))
+    return known
+
+
+MARKS = (
+    (Flag.CUT, "cut by the capture's snapshot length"),
+    (Flag.SHORT, "with a header that ends beyond the captured bytes"),
+    (Flag.BAD, "with a header that contradicts itself"),
+    (Flag.OTHER_LINK, "of a protocol above the link, or a link type, that is not decoded"),
+    (Flag.FRAGMENT, "that are IP fragments; all but each first one belong to no conversation here"),
+    (Flag.NO_TIME, "without a time in the file"),
+    (Flag.BAD_TIME, "with a time beyond the year 2262"),
+)
+
+
+def _notes(ports: list[Port]) -> list[str]:
+    notes = [problem for port in ports for problem in port.problems]
+    for port in ports:
+        for flag, says in MARKS:
+            if count := int((port.packets.flags & int(flag) != 0).sum()):
+                notes.append(f"{port.name}: {count} frames {says}")
+    return notes

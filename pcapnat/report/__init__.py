@@ -1,0 +1,10 @@
+"""report: what is known becomes text. Returns strings, writes nothing, decides nothing.
+
+May use analysis and below; tabulate in `terminal.py` only.
+"""
+from .content import Section, analysis_sections, conversation_sections, info_sections, socket_sections
+from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
+from .terminal import terminal
+
+__all__ = ["Section", "analysis_json", "analysis_sections", "conversation_sections", "conversations_json", "info_json", "info_sections",
+           "socket_sections", "sockets_json", "terminal"]
