@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
+__version__ = "0.1.0"
+
 __all__ = ["Analysis", "CaptureError", "Crossing", "PcapnatError", "Point", "Port", "analyze", "conversations", "cross", "mappings", "observe", "read",
            "sockets", "translations"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
 
+from . import __version__
 from .terms import PcapnatError, Point, printable
 
 FORMAT = click.option("--format", "style", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True, help="What to print.")
@@ -17,15 +17,8 @@ LIMIT = click.option("--limit", type=click.IntRange(min=0), default=40, show_def
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-def _version() -> str:
-    try:
-        return version("pcapnat")
-    except PackageNotFoundError:
-        return "unknown (not installed)"
-
-
 @click.group(context_settings=SETTINGS)
-@click.version_option(_version(), prog_name="pcapnat")
+@click.version_option(__version__, prog_name="pcapnat")
 def cli() -> None:
     """Tell what a NAT did, from packet captures taken on both sides of it.
 

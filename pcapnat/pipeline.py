@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from . import kernel
 from .analysis import Analysis, Box
@@ -26,8 +25,9 @@ def inspect(path: str, say: Say | None = None, progress: Progress | None = None)
 
 def conversations(path: str, say: Say | None = None, progress: Progress | None = None) -> tuple[Capture, Conversations]:
     """The conversations of one capture; memory grows with conversations, not with frames."""
-    kernel.prepare(glance(path).frames, say)
-    capture, tracker = Capture(path), Tracker()
+    frames = glance(path).frames
+    kernel.prepare(frames, say)
+    capture, tracker = Capture(path), Tracker(frames)
     for batch in batches(capture, 0, progress):
         tracker.feed(batch)
     return capture, tracker.finish()[0]
@@ -38,6 +38,7 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
     glances = [glance(file) for point in points for file in point.files]
     kernel.prepare(sum(g.frames for g in glances), say)
     limit = key_limit([s for g in glances for s in g.snaplens])
+    from concurrent.futures import ThreadPoolExecutor  # here, because other commands need not wait for its import
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
     boxes = [_box(here, there) for here, there in zip(ports, ports[1:], strict=False)]

@@ -71,7 +71,14 @@ class Table:
         """All rows of `parts`, in order. consume: each column of the parts is freed as soon as it is joined."""
         if not parts:
             return cls.empty(0)
-        return cls(**{name: np.concatenate([vars(p).pop(name) if consume else vars(p)[name] for p in parts]) for name in cls.columns})
+        joined = cls(**{name: np.concatenate([vars(p).pop(name) if consume else vars(p)[name] for p in parts]) for name in cls.columns})
+        for part in parts if consume else []:
+            vars(part).clear()  # with what the kernel engine knows of its columns
+        return joined
+
+    def __getstate__(self) -> dict[str, Array]:
+        """What a copy or a pickle holds: the columns, not where they lie in this one's memory."""
+        return {n: getattr(self, n) for n in self.columns}
 
     @classmethod
     def record(cls) -> Any:

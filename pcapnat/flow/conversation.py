@@ -48,14 +48,12 @@ class Conversations(Table):
     def client(self) -> Array:
         """0 if a opened the conversation, 1 if b did, -1 if the capture does not tell.
 
-        TCP: who sent the SYN, or received a SYN-ACK. Others: who sent first, unless only that end has a system port
-        (then the capture began with an answer).
+        TCP: who sent the SYN, or received a SYN-ACK. Others: who sent first; port numbers are no evidence (a client may
+        well ask from port 500), so a capture that begins with an answer takes the answering end for the client.
         """
         a_syn = self.marks & (1 << t.SYN_LETTER | 1 << (t.SYNACK_LETTER + 16))
         b_syn = self.marks & (1 << (t.SYN_LETTER + 16) | 1 << t.SYNACK_LETTER)
-        tcp = np.where(a_syn != 0, 0, np.where(b_syn != 0, 1, -1))
-        answer_first = (self.a_port < 1024) & (self.a_port >= 0) & (self.b_port >= 1024)
-        return np.where(self.proto == 6, tcp, answer_first.astype(np.int64))
+        return np.where((self.proto != 6) | (a_syn != 0), 0, np.where(b_syn != 0, 1, -1))
 
     def states(self) -> list[str]:
         """The state each conversation was left in, in words."""
@@ -73,10 +71,13 @@ class Conversations(Table):
 class Tracker:
     """Collects conversations from batches of packets, in file order."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames: int = 0) -> None:
+        """frames: about how many will come. Rows for one conversation in twenty frames are set aside: memory that is
+        not used until it is written to, and that need not be copied to grow."""
+        rows = min(max(1 << 11, frames // 20), 1 << 22)
         self._slots = np.zeros(1 << 12, np.int64)
-        self._keys = np.zeros((1 << 11, 4), np.uint64)
-        self._life = np.zeros((1 << 11, t.LIFE), np.int64)
+        self._keys = np.zeros((rows, 4), np.uint64)
+        self._life = np.zeros((rows, t.LIFE), np.int64)
         self._totals = np.zeros(t.TOTALS, np.int64)
         self._hashes = np.zeros(0, np.int64)
         self.conversation = np.zeros(0, np.int32)
@@ -91,12 +92,9 @@ class Tracker:
             self.conversation, self.reverse = np.zeros(batch.count, np.int32), np.zeros(batch.count, np.uint8)
         if len(self.about) < batch.quotes:
             self.about = np.zeros(max(64, 2 * batch.quotes), np.int32)
-        quote = 0
-        for start in range(0, batch.count, STEP):
-            stop = min(start + STEP, batch.count)
-            self._room(stop - start)
-            quote = t.track(batch.packets, start, stop, batch.first_row, batch.quoted, quote, batch.quotes, self._slots, len(self._slots) - 1,
-                            self._keys, self._life, self._totals, self._hashes, self.conversation, self.reverse, self.about)
+        self._room(batch.count)
+        t.track(batch.packets, batch.count, batch.first_row, batch.quoted, self._slots, len(self._slots) - 1, self._keys, self._life, self._totals,
+                self._hashes, self.conversation, self.reverse, self.about)
 
     def _room(self, more: int) -> None:
         need = int(self._totals[t.TOTAL]) + more
@@ -116,13 +114,14 @@ class Tracker:
         n = int(self._totals[t.TOTAL])
         life, keys = self._life[:n], self._keys[:n]
         seen = (life[:, t.PACKETS_AB] + life[:, t.PACKETS_BA]) > 0
-        rows = np.where(seen, np.cumsum(seen) - 1, -1)
-        # Quoted first and seen later would stand out of order by first frame: order is by first frame.
-        order = np.argsort(life[:, t.FIRST_ROW][seen], kind="stable")
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        rows[rows >= 0] = rank[rows[rows >= 0]]
-        life, keys = life[seen][order], keys[seen][order]
+        first = life[:, t.FIRST_ROW]
+        rows = np.arange(n)
+        if not seen.all() or (first[1:] < first[:-1]).any():
+            # Quoted in an ICMP error and never seen: dropped. Quoted first, seen later: to its place by first frame.
+            order = np.flatnonzero(seen)[np.argsort(first[seen], kind="stable")]
+            rows = np.full(n, -1)
+            rows[order] = np.arange(len(order))
+            life, keys = life[order], keys[order]
         ports = (life[:, t.TUPLE] & 1).astype(bool)
         column = {name: np.ascontiguousarray(life[:, at]) for name, at in (
             ("stream", t.STREAM), ("first_row", t.FIRST_ROW), ("first_ns", t.FIRST), ("last_ns", t.LAST), ("packets_ab", t.PACKETS_AB),
@@ -134,10 +133,6 @@ class Tracker:
             b_port=np.where(ports, life[:, t.TUPLE] >> 24 & 0xFFFF, -1).astype(np.int32),
             history=np.ascontiguousarray(life[:, t.HISTORY:t.HISTORY_MORE + 1]).view(np.uint64),
             retransmissions=life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED], **column), rows
-
-
-STEP = 512
-"""Frames hashed ahead of their look-up: enough for the memory reads to overlap, few enough to stay in the L1 cache."""
 
 
 def _grown(array: Array, rows: int) -> Array:

@@ -28,6 +28,12 @@ SYN_LETTER, SYNACK_LETTER, ACK_LETTER, DATA_LETTER, FIN_LETTER, RST_LETTER, AGAI
 LETTERS_TEXT = "?shadfrtwiqg"
 LETTERS_A_WORD = 12
 LOW32 = 0xFFFFFFFF
+USED = 1 << 62
+"""Set in every used slot of the hash table: with it a slot holds the conversation's number itself, 0 included."""
+# Masking an index that cannot be negative tells the compiler so; it then leaves out Python's handling of negative
+# indices, which would cost an addition and a choice at each of some sixty array accesses a frame.
+STEP = 512
+"""Frames hashed ahead of their look-up: enough for the memory reads to overlap, few enough to stay in the L1 cache."""
 OUT_OF_ORDER_NS = 3_000_000
 """Wireshark's threshold below which a late segment is out of order rather than retransmitted, if no RTT is known."""
 
@@ -35,20 +41,20 @@ OUT_OF_ORDER_NS = 3_000_000
 @inner
 def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, dport: int, proto: int) -> int:
     """A hash of a 5-tuple that is the same in both directions."""
-    return mix(mix(mix(src_low, sport), src_high) ^ mix(mix(dst_low, dport), dst_high), proto)
+    return mix(mix(src_low, src_high ^ sport) ^ mix(dst_low, dst_high ^ dport), proto)
 
 
 @inner
 def find(slots: Any, mask: int, h: int, keys: Any, life: Any, sh: int, sl: int, dh: int, dl: int, there: int, back: int) -> tuple[int, int, int]:
     """(conversation or -1, direction, slot) of a tuple; the slot is where it is or would go."""
-    tag = h >> 32
+    tag = (h | USED) >> 32
     j = h & mask
     while True:
         word = slots[j]
         if word == 0:
             return -1, 0, j
         if word >> 32 == tag:
-            c = (word & LOW32) - 1
+            c = word & LOW32
             if life[c, TUPLE] == there and keys[c, 0] == sh and keys[c, 1] == sl and keys[c, 2] == dh and keys[c, 3] == dl:
                 return c, 0, j
             if life[c, TUPLE] == back and keys[c, 0] == dh and keys[c, 1] == dl and keys[c, 2] == sh and keys[c, 3] == sl:
@@ -59,9 +65,9 @@ def find(slots: Any, mask: int, h: int, keys: Any, life: Any, sh: int, sl: int, 
 @inner
 def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto: int, time: int, row: int) -> int:
     """A new conversation in the table; the newest one of a tuple is the one later frames find."""
-    c = totals[TOTAL]
+    c = totals[TOTAL] & LOW32
     totals[TOTAL] = c + 1
-    slots[j] = (h >> 32) << 32 | (c + 1)
+    slots[j] = (h | USED) >> 32 << 32 | c
     life[c, TUPLE] = there
     life[c, FIRST] = time
     life[c, LAST] = time
@@ -83,19 +89,21 @@ def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto:
 
 
 @inner
-def note(life: Any, c: int, d: int, letter: int) -> None:
-    """Record a history letter, once a direction."""
-    bit = 1 << (letter + 16 * d)
-    if life[c, MARKS] & bit:
+def note(life: Any, c: int, d: int, letters: int) -> None:
+    """Record history letters (a mask, bit 1 the first letter) that this direction has not shown before."""
+    new = letters & ~(life[c, MARKS] >> 16 * d)
+    if new == 0:
         return
-    life[c, MARKS] |= bit
-    n = life[c, LETTERS]
-    life[c, LETTERS] = n + 1
-    code = letter | d << 4
-    if n < LETTERS_A_WORD:
-        life[c, HISTORY] |= code << (5 * n)
-    else:
-        life[c, HISTORY_MORE] |= code << (5 * (n - LETTERS_A_WORD))
+    life[c, MARKS] |= new << 16 * d
+    for letter in range(1, 12):
+        if new >> letter & 1:
+            n = life[c, LETTERS]
+            life[c, LETTERS] = n + 1
+            code = letter | d << 4
+            if n < LETTERS_A_WORD:
+                life[c, HISTORY] |= code << (5 * n)
+            else:
+                life[c, HISTORY_MORE] |= code << (5 * (n - LETTERS_A_WORD))
 
 
 @inner
@@ -103,38 +111,32 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
     """One TCP segment's mark on its conversation."""
     me = SIDE_A if d == 0 else SIDE_B
     other = SIDE_B if d == 0 else SIDE_A
-    syn = bits & 2
-    has_ack = bits & 16
+    fin, syn, rst, has_ack = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 4 & 1
     if life[c, me + BASE] < 0:
         life[c, me + BASE] = seq if syn else (seq - 1) & LOW32
     if has_ack and life[c, other + BASE] < 0:
         life[c, other + BASE] = (ack - 1) & LOW32
 
-    if syn and bits & 4:
-        note(life, c, d, BOTH_LETTER)
-    elif syn and bits & 1:
-        note(life, c, d, MULTI_LETTER)
-    elif syn:
-        note(life, c, d, SYNACK_LETTER if has_ack else SYN_LETTER)
-        if not has_ack:
+    plain = 1 - (syn | fin | rst)
+    data = 1 if length > 0 else 0
+    closed = 1 if window == 0 else 0
+    alone = syn & (1 - (fin | rst))
+    letters = ((alone & (1 - has_ack)) << SYN_LETTER | (alone & has_ack) << SYNACK_LETTER | (plain & has_ack & (1 - data)) << ACK_LETTER
+               | (data & (1 - rst)) << DATA_LETTER | (fin & (1 - rst) & (1 - syn)) << FIN_LETTER | (rst & (1 - syn)) << RST_LETTER
+               | (closed & plain) << ZERO_LETTER | (syn & rst) << BOTH_LETTER | (syn & fin & (1 - rst)) << MULTI_LETTER)
+    if letters & ~(life[c, MARKS] >> 16 * d):
+        if letters & 1 << SYN_LETTER:
             life[c, SYN_NS] = time
-    elif has_ack and length == 0 and not bits & 5:
-        note(life, c, d, ACK_LETTER)
-        if (life[c, RTT_NS] < 0 and life[c, SYN_NS] and seq == (life[c, me + BASE] + 1) & LOW32
-                and ack == (life[c, other + BASE] + 1) & LOW32 and life[c, MARKS] & (1 << (SYNACK_LETTER + 16 * (1 - d)))):
+        elif (life[c, RTT_NS] < 0 and has_ack and life[c, SYN_NS] and seq == (life[c, me + BASE] + 1) & LOW32
+                and ack == (life[c, other + BASE] + 1) & LOW32 and life[c, MARKS] & 1 << (SYNACK_LETTER + 16 * (1 - d))):
             life[c, RTT_NS] = time - life[c, SYN_NS]
-    if length > 0 and not bits & 4:
-        note(life, c, d, DATA_LETTER)
-    if bits & 5 == 1 and not syn:
-        note(life, c, d, FIN_LETTER)
-    if bits & 4 and not syn:
-        note(life, c, d, RST_LETTER)
-    if window == 0 and not bits & 7:
-        note(life, c, d, ZERO_LETTER)
+        note(life, c, d, letters)
+    elif letters & 1 << SYN_LETTER:
+        life[c, SYN_NS] = time  # sent again: the handshake's round trip counts from the latest
 
-    if bits & 4:  # a reset carries no stream bytes, whatever text it holds
+    if rst:  # a reset carries no stream bytes, whatever text it holds
         return
-    span = length + (1 if bits & 3 else 0)
+    span = length + (syn | fin)
     end = (seq + span) & LOW32
     expected = life[c, me + NEXT]
     if expected < 0:
@@ -143,16 +145,16 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
     elif span:
         ahead = (seq - expected) & LOW32
         if 0 < ahead < 0x80000000:
-            note(life, c, d, GAP_LETTER)
+            note(life, c, d, 1 << GAP_LETTER)
         elif ahead:
             # Keep-alive and window probe repeat at most the last byte (RFC 9293 3.8.4).
-            alive = ahead == LOW32 and length <= 1 and not bits & 3
+            alive = ahead == LOW32 and length <= 1 and not syn and not fin
             threshold = life[c, RTT_NS] if life[c, RTT_NS] > 0 else OUT_OF_ORDER_NS
             late = time - life[c, me + NEXT_NS] < threshold and expected != end and not syn
             if not alive and not late and not (ahead == LOW32 and length > 1):
                 life[c, me + RETRANSMITTED] += 1
                 if length:
-                    note(life, c, d, AGAIN_LETTER)
+                    note(life, c, d, 1 << AGAIN_LETTER)
         if 0 < (end - expected) & LOW32 < 0x80000000:
             life[c, me + NEXT] = end
             life[c, me + NEXT_NS] = time
@@ -160,24 +162,34 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
         life[c, me + ACKED] = ack
 
 
-@kernel(p=Packets, start="int", stop="int", first_row="int", q=Quoted, quote="int", quotes="int", slots="i8", mask="int", keys="u8:4",
-        life=f"i8:{LIFE}", totals="i8", hashes="i8", conversation="i4", reverse="u1", about="i4")
-def track(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, quotes: int, slots: Any, mask: int, keys: Any, life: Any,
-          totals: Any, hashes: Any, conversation: Any, reverse: Any, about: Any) -> int:
-    """Give rows start..stop-1 of p their conversation (-1: none) and direction; returns the next unread row of q.
-
-    about: conversation that a quoted packet belongs to. There must be room for stop - start + quotes new conversations.
-    """
-    # First all hashes, touching each one's slot: the memory reads overlap instead of waiting for one another.
+@inner
+def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, life: Any, totals: Any, hashes: Any) -> None:
+    """All hashes first, touching each one's slot and then its row: the memory reads overlap instead of waiting for one another."""
     touched = 0
-    for i in range(start, stop):
+    for k in range(stop - start):
+        i = (start + k) & LOW32
         flags = p.flags[i]
         if flags & IP:
             h = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i])
-            hashes[i - start] = h
+            hashes[k] = h
             touched += slots[h & mask] & 1
-    totals[TOUCHED] = touched  # so that the reads above are not optimised away
-    for i in range(start, stop):
+        else:
+            hashes[k] = -1
+    for k in range(stop - start):
+        if hashes[k] >= 0:
+            word = slots[hashes[k] & mask]
+            if word:
+                c = word & LOW32
+                touched += life[c, TUPLE] + life[c, SIDE_A + NEXT] + life[c, SIDE_B + NEXT]
+    totals[TOUCHED] = touched & 1  # so that the reads are not optimised away
+
+
+@inner
+def follow(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, slots: Any, mask: int, keys: Any, life: Any, totals: Any,
+           hashes: Any, conversation: Any, reverse: Any, about: Any) -> int:
+    """The frames of one step, in order; returns the next unread row of q."""
+    for k in range(stop - start):
+        i = (start + k) & LOW32
         conversation[i] = -1
         reverse[i] = 0
         flags = p.flags[i]
@@ -219,7 +231,7 @@ def track(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, quo
         else:
             there = proto << 8
             back = there
-        h = hashes[i - start]
+        h = hashes[k]
         c, d, j = find(slots, mask, h, keys, life, p.src[i, 0], p.src[i, 1], p.dst[i, 0], p.dst[i, 1], there, back)
         bits = signed(p.tcp_flags[i])
         if c >= 0 and flags & TCP and bits & 0x12 == 2:
@@ -246,6 +258,8 @@ def track(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, quo
                 keys[c, 3] = p.dst[i, 1]
                 life[c, SIDE_B + BASE] = life[c, SIDE_A + BASE]
                 life[c, SIDE_A + BASE] = -1
+        c &= LOW32
+        d &= 1
         conversation[i] = c
         reverse[i] = d
         life[c, PACKETS_AB + d] += 1
@@ -255,7 +269,25 @@ def track(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, quo
         if flags & TCP:
             follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
         elif p.payload_len[i] > 0:
-            note(life, c, d, DATA_LETTER)
+            note(life, c, d, 1 << DATA_LETTER)
+    return quote
+
+
+@kernel(p=Packets, count="int", first_row="int", q=Quoted, slots="i8", mask="int", keys="u8:4", life=f"i8:{LIFE}", totals="i8", hashes="i8",
+        conversation="i4", reverse="u1", about="i4")
+def track(p: Any, count: int, first_row: int, q: Any, slots: Any, mask: int, keys: Any, life: Any, totals: Any, hashes: Any,
+          conversation: Any, reverse: Any, about: Any) -> int:
+    """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
+
+    about: conversation that a quoted packet belongs to. There must be room for count new conversations.
+    """
+    quote = 0
+    for start in range(0, count, STEP):
+        stop = start + STEP
+        if stop > count:
+            stop = count
+        look_ahead(p, start, stop, slots, mask, life, totals, hashes)
+        quote = follow(p, start, stop, first_row, q, quote, slots, mask, keys, life, totals, hashes, conversation, reverse, about)
     return quote
 
 
@@ -266,7 +298,7 @@ def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
     for i in range(len(old)):
         word = old[i]
         if word:
-            c = (word & LOW32) - 1
+            c = word & LOW32
             ports = life[c, TUPLE]
             sport = ports >> 40 if ports & 1 else 0
             dport = ports >> 24 & 0xFFFF if ports & 1 else 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from operator import index
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -69,18 +70,24 @@ def _view(param: Param, arg: Any) -> Any:
     if param.fields:
         return param.record(*[_view(f, getattr(arg, f.name)) for f in param.fields])
     if not param.dtype:
-        return int(arg)
+        return index(arg)
     _check(param, arg)
-    return memoryview(arg) if arg.size else memoryview(bytearray(8)).cast("B")
+    return memoryview(arg)
 
 
 def _address(param: Param, arg: Any, words: list[int]) -> None:
     """What the native kernel gets: address and rows of each array, integers as they are, in one block of words."""
     if param.fields:
-        for field in param.fields:
-            _address(field, getattr(arg, field.name), words)
+        # A table's arrays stay the same ones: their sixty addresses are looked up once, not at every call.
+        made_for, known = vars(arg).get("_addresses", (None, []))
+        if made_for is not param.record:
+            known = []
+            for field in param.fields:
+                _address(field, getattr(arg, field.name), known)
+            vars(arg)["_addresses"] = param.record, known
+        words += known
     elif not param.dtype:
-        words.append(int(arg))
+        words.append(index(arg))
     else:
         _check(param, arg)
         words += [arg.ctypes.data, len(arg)]

@@ -16,17 +16,19 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import primitives
-from .primitives import MIX_A, MIX_B, PRIME
+from .primitives import MIX_A, MIX_B
 
 if TYPE_CHECKING:
     from .engine import Kernel, Param
 
 LIBC = {"memset", "memcpy", "memmove"}
+OPTIONS = {"_nrt": False, "error_model": "numpy", "boundscheck": False, "forceinline": True}
+"""No runtime, no exceptions; and everything inlined: handing a record of thirty arrays to a call costs more than the call does."""
 _engines: list[Any] = []
 
 
@@ -44,7 +46,16 @@ def cache_dir() -> Path:
         return Path(os.devnull) / "pcapnat"
 
 
+def _numba_version() -> str:
+    """What tells Numba's version without importing it or parsing its metadata: the file that holds it."""
+    spec = find_spec("numba")
+    if spec is None or spec.origin is None:
+        raise ImportError("numba is not installed")
+    return Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")
+
+
 def _file(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> Path:
+    import llvmlite
     import llvmlite.binding as llvm
     seen = hashlib.sha256()
     for name in sorted({f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__}):
@@ -55,7 +66,7 @@ def _file(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> Path:
         names = {n: function.__globals__.get(n) for n in function.__code__.co_names}
         seen.update(repr(sorted((n, v) for n, v in names.items() if isinstance(v, int | float | tuple))).encode())
     features = ",".join(f"{k}={v}" for k, v in sorted(llvm.get_host_cpu_features().items()))
-    for part in (sys.version, sysconfig.get_platform(), version("numba"), version("llvmlite"), llvm.get_host_cpu_name(), features):
+    for part in (sys.version, sysconfig.get_platform(), _numba_version(), llvmlite.__version__, llvm.get_host_cpu_name(), features):
         seen.update(part.encode() + b"\0")
     return cache_dir() / f"kernels-{seen.hexdigest()[:24]}.o"
 
@@ -130,11 +141,11 @@ def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
 
     _teach_primitives()
     for function in inners:
-        register_jitable(function)
+        register_jitable(**OPTIONS)(function)
     whole: Any = None
     for k in kernels:
         entry = _entry(k)
-        compiled = numba.njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", boundscheck=False)(entry)
+        compiled = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(entry)
         result = _result(compiled, types)
         module = llvm.parse_assembly(str(result.library._final_module))
         for function in module.functions:
@@ -169,7 +180,7 @@ def _result(compiled: Any, types: Any) -> Any:
 def _entry(k: Kernel) -> Callable[[Any], int]:
     """A function of one pointer that rebuilds the declared arguments from the block of words and calls the kernel."""
     from numba.extending import register_jitable
-    names: dict[str, Any] = {"body": register_jitable(k.function)}
+    names: dict[str, Any] = {"body": register_jitable(**OPTIONS)(k.function)}
     at = 0
 
     def argument(param: Param) -> str:
@@ -241,7 +252,7 @@ def _teach_primitives() -> None:
                 return builder.zext(value, ir.IntType(64)) if bits < 64 else value
             return (types.int64 if bits < 64 else types.uint64)(buf, types.int64), build
 
-        @overload(getattr(primitives, name), strict=False)
+        @overload(getattr(primitives, name), jit_options=OPTIONS, strict=False)
         def _(buf: Any, at: Any) -> Any:
             return lambda buf, at: unaligned(buf, at)
 
@@ -253,14 +264,14 @@ def _teach_primitives() -> None:
     word = load("load64", 64, True)
 
     u64, i64 = np.uint64, np.int64
-    a, b, prime = u64(MIX_A), u64(MIX_B), u64(PRIME)
-    s1, s3, s8, s29, s32, s58, s61 = (u64(n) for n in (1, 3, 8, 29, 32, 58, 61))
+    a, b = u64(MIX_A), u64(MIX_B)
+    s1, s29, s32 = u64(1), u64(29), u64(32)
 
-    @overload(primitives.signed, strict=False)
+    @overload(primitives.signed, jit_options=OPTIONS, strict=False)
     def _signed(value: Any) -> Any:
         return lambda value: i64(value)
 
-    @overload(primitives.mix, strict=False)
+    @overload(primitives.mix, jit_options=OPTIONS, strict=False)
     def _mix(state: Any, value: Any) -> Any:
         def mix(state: Any, value: Any) -> Any:
             x = u64(state) ^ (u64(value) * a)
@@ -270,23 +281,15 @@ def _teach_primitives() -> None:
             return i64(x >> s1)
         return mix
 
-    @overload(primitives.digest, strict=False)
+    @overload(primitives.digest, jit_options=OPTIONS, strict=False)
     def _digest(buf: Any, at: Any, length: Any) -> Any:
         def digest(buf: Any, at: Any, length: Any) -> Any:
-            value = u64(0)
+            x = i64(length)
             whole = length & -8
-            for i in range(0, whole, 8):
-                w = word(buf, at + i)
-                # value * 2**64 + w modulo 2**61 - 1; value stays below 2**61 + 16, so nothing wraps
-                value = ((value << s3) & prime) + (value >> s58) + (w >> s61) + (w & prime)
-                value = (value >> s61) + (value & prime)
-            rest = u64(0)
-            for i in range(whole, length):
-                rest = (rest << s8) | u64(buf[at + i])
-            value = ((value << s3) & prime) + (value >> s58) + (rest >> s61) + (rest & prime)
-            value = (value >> s61) + (value & prime)
-            value = (value >> s61) + (value & prime)
-            if value >= prime:
-                value -= prime
-            return primitives.mix(value, length)
+            for i in range(at, at + whole, 8):
+                x = primitives.mix(x, word(buf, i))
+            rest = i64(0)
+            for i in range(at + whole, at + length):
+                rest = rest << i64(8) | i64(buf[i])
+            return primitives.mix(x, rest)
         return digest

@@ -29,10 +29,12 @@ def mappings(t: Translations) -> tuple[Mappings, Array]:
     row = np.concatenate([src, dst])
     if not len(row):
         return Mappings.empty(0), np.zeros(0, np.int64)
-    inside = np.concatenate([t.inside_src[src], t.inside_dst[dst]])
-    outside = np.concatenate([t.outside_src[src], t.outside_dst[dst]])
-    in_port = np.concatenate([t.inside_sport[src], t.inside_dport[dst]])
-    out_port = np.concatenate([t.outside_sport[src], t.outside_dport[dst]])
+    # A hairpinned client asks for the outside endpoint, and the second copy has the inside one.
+    turn = t.hairpin[dst] == 1
+    inside = np.concatenate([t.inside_src[src], np.where(turn[:, None], t.outside_dst[dst], t.inside_dst[dst])])
+    outside = np.concatenate([t.outside_src[src], np.where(turn[:, None], t.inside_dst[dst], t.outside_dst[dst])])
+    in_port = np.concatenate([t.inside_sport[src], np.where(turn, t.outside_dport[dst], t.inside_dport[dst])])
+    out_port = np.concatenate([t.outside_sport[src], np.where(turn, t.inside_dport[dst], t.outside_dport[dst])])
     # What a client outside asks for is a door somebody set up; what a client inside asks with is a mapping it made.
     static = np.concatenate([np.zeros(len(src), bool), (t.from_outside[dst] == 1) | (t.hairpin[dst] == 1)])
     key = np.column_stack([t.proto[row].astype(np.uint64), inside, outside, in_port.astype(np.uint64), out_port.astype(np.uint64)])

@@ -187,7 +187,7 @@ def _box(box: Box, limit: int) -> list[Section]:
         frames_in, frames_out = int(t.frames_inside[used].sum()), int(t.frames_outside[used].sum())
         first = box.mappings.first_ns[i] - box.crossing.here.first_ns
         rows.append([protocol_name(int(box.mappings.proto[i])), endpoint(names[0][i], int(box.mappings.inside_port[i])),
-                     endpoint(names[1][i], int(box.mappings.outside_port[i])), _port_change(box, i), f"{len(used):,}", _remote(box, used), f"{frames_in:,}",
+                     endpoint(names[1][i], int(box.mappings.outside_port[i])), _port_change(box, i), f"{len(used):,}", _remote(box, i, used), f"{frames_in:,}",
                      f"{frames_out:,}", f"+{int(first) / 1e9:.6f}", f"{min(float(t.confidence[used].min()), 0.9999):.4f}"])
     table = Section(f"Mappings: {len(box.mappings):,}", [], ["proto", here, there, "port", "used", "towards", f"frames {here}", f"frames {there}", "since (s)",
                     "confidence"], rows, ["left", "left", "left", "left", "right", "left", "right", "right", "right", "right"])
@@ -209,17 +209,16 @@ def _port_change(box: Box, i: int) -> str:
     return "kept" if box.mappings.inside_port[i] == box.mappings.outside_port[i] else "changed"
 
 
-def _remote(box: Box, used: Array) -> str:
+def _remote(box: Box, i: int, used: Array) -> str:
     """The far end of a mapping's conversations: one of them, and how many more."""
     t = box.translations
-    first = int(used[0])
-    # With the source rewritten the far end is the destination as the outside knows it, and the other way round.
-    if t.kind[first] & 1:
-        far, port = t.outside_dst[first:first + 1], int(t.outside_dport[first])
+    k = int(used[0])
+    if box.mappings.static[i]:  # a door: the far end is who came
+        far, port = (t.inside_src, t.inside_sport) if t.hairpin[k] else (t.outside_src, t.outside_sport)
     else:
-        far, port = t.outside_src[first:first + 1], int(t.outside_sport[first])
+        far, port = (t.inside_dst, t.inside_dport) if t.hairpin[k] else (t.outside_dst, t.outside_dport)
     more = len(used) - 1
-    return endpoint(texts(far)[0], port) + (f" and {more:,} more" if more else "")
+    return endpoint(texts(far[k:k + 1])[0], int(port[k])) + (f" and {more:,} more" if more else "")
 
 
 def _ports(used: list[PortUse]) -> Section:
@@ -271,7 +270,8 @@ def sentences(box: Box) -> list[str]:
             merged.setdefault(hosts, []).append(name)
         for hosts, names in merged.items():
             rows = np.array([i for name in names for i in groups[name]])
-            out.append(f"{_some(cover(hosts))} leaves as {_some(cover(names) if len(names) > 4 else sorted(names))}; {_kept(box, rows)}.")
+            others = set().union(*(h for h in inside_of.values() if h != hosts)) - hosts
+            out.append(f"{_some(_hosts(hosts, others))} leaves as {_some(cover(names) if len(names) > 4 else sorted(names))}; {_kept(box, rows)}.")
     doors: dict[tuple[str, str, str], int] = {}
     for i in np.flatnonzero((t.kind & 2 != 0) & ((t.from_outside == 1) | (t.hairpin == 1))).tolist():
         outer, inner = (t.inside_dst, t.outside_dst) if t.hairpin[i] else (t.outside_dst, t.inside_dst)
@@ -302,6 +302,13 @@ def _kept(box: Box, rows: Array) -> str:
                                        t.outside_sport[ports].astype(np.uint64)]), axis=0)
     kept = int((pairs[:, 3] == pairs[:, 6]).sum())
     return f"{kept:,} of {plural(len(pairs), 'port')} preserved"
+
+
+def _hosts(hosts: frozenset[str], others: set[str]) -> list[str]:
+    """Prefixes that hold the hosts, or the hosts themselves where a prefix would claim others too."""
+    prefixes = cover(hosts)
+    claimed = {prefix for other in others for prefix in cover([*hosts, other])}
+    return prefixes if others.isdisjoint(hosts) and not claimed & set(prefixes) - hosts else sorted(hosts)
 
 
 def _some(names: list[str]) -> str:
