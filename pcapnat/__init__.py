@@ -12,23 +12,52 @@ The rooms, from the top; imports go down only:
     terms        the dictionary
     address  ports  table  kernel     what everything stands on
 """
+
 from __future__ import annotations
 
 from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Analysis", "CaptureError", "Crossing", "PcapnatError", "Point", "Port", "analyze", "conversations", "cross", "mappings", "observe", "read",
-           "sockets", "translations"]
+__all__ = [
+    "Analysis",
+    "CaptureError",
+    "Crossing",
+    "PcapnatError",
+    "Point",
+    "Port",
+    "analyze",
+    "conversations",
+    "cross",
+    "mappings",
+    "observe",
+    "read",
+    "sockets",
+    "translations",
+]
 
-_WHERE = {"Analysis": "analysis", "CaptureError": "terms", "Crossing": "flow", "PcapnatError": "terms", "Point": "terms", "Port": "flow",
-          "analyze": "pipeline", "conversations": "pipeline", "cross": "flow", "mappings": "nat", "observe": "flow", "read": "wire", "sockets": "flow",
-          "translations": "nat"}
+_WHERE = {
+    "Analysis": "analysis",
+    "CaptureError": "terms",
+    "Crossing": "flow",
+    "PcapnatError": "terms",
+    "Point": "terms",
+    "Port": "flow",
+    "analyze": "pipeline",
+    "conversations": "pipeline",
+    "cross": "flow",
+    "mappings": "nat",
+    "observe": "flow",
+    "read": "wire",
+    "sockets": "flow",
+    "translations": "nat",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Names are fetched when used: `pcapnat --help` must not import NumPy.
     if name in _WHERE:
         from importlib import import_module
+
         return getattr(import_module(f".{_WHERE[name]}", __name__), name)
     raise AttributeError(f"module 'pcapnat' has no attribute {name!r}")

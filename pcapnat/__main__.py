@@ -1,4 +1,5 @@
 """python -m pcapnat."""
+
 from .cli import main
 
 main()

@@ -1,4 +1,5 @@
 """Addresses as columns (n, 2) of uint64, IPv4 as ::ffff:a.b.c.d, and as text."""
+
 from __future__ import annotations
 
 import ipaddress
@@ -70,4 +71,7 @@ def cover(addresses: Iterable[str]) -> list[str]:
         value = ipaddress.ip_address(address)
         net = ipaddress.ip_network((address, 24 if value.version == 4 else 64), strict=False)
         groups.setdefault(net, set()).add(address)
-    return [str(net) if len(members) > 1 else min(members) for net, members in sorted(groups.items(), key=lambda g: (g[0].version, int(g[0].network_address)))]
+    return [
+        str(net) if len(members) > 1 else min(members)
+        for net, members in sorted(groups.items(), key=lambda g: (g[0].version, int(g[0].network_address)))
+    ]

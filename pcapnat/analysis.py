@@ -1,4 +1,5 @@
 """Analysis: the record of everything known about the boxes between some capture points. It computes nothing."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from .terms import Clock, Finding
 @dataclass
 class Box:
     """A box between two ports, and what it did."""
+
     crossing: Crossing
     kind: Finding[str]
     translations: Translations
@@ -24,6 +26,7 @@ class Box:
 @dataclass
 class Analysis:
     """All points, innermost first, with their clocks against the first, and the boxes between neighbours."""
+
     points: list[Port]
     clocks: list[Clock]
     sockets: list[Sockets]

@@ -1,4 +1,5 @@
 """The command line: parse, one library call, print. Nothing is computed here, and nothing heavy imported before it is needed."""
+
 from __future__ import annotations
 
 import os
@@ -11,9 +12,13 @@ import click
 from . import __version__
 from .terms import PcapnatError, Point, printable
 
-FORMAT = click.option("--format", "style", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True, help="What to print.")
+FORMAT = click.option(
+    "--format", "style", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True, help="What to print."
+)
 WRITE = click.option("--write", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer to FILE instead of the terminal.")
-LIMIT = click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table on the terminal; 0 for all.")
+LIMIT = click.option(
+    "--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table on the terminal; 0 for all."
+)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -34,8 +39,13 @@ def cli() -> None:
 @FORMAT
 @WRITE
 @LIMIT
-@click.option("--fail-on", type=click.Choice(["error", "warning", "note", "never"]), default="error", show_default=True,
-              help="Exit with status 1 if a diagnosis is at least this severe.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note", "never"]),
+    default="error",
+    show_default=True,
+    help="Exit with status 1 if a diagnosis is at least this severe.",
+)
 def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, fail_on: str) -> None:
     """Match the conversations of two sides and print the translation table.
 
@@ -49,10 +59,14 @@ def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, 
       pcapnat analyze in=dual.pcapng@0 out=dual.pcapng@1 --format json
     """
     from . import pipeline, report
+
     told = _Progress()
     analysis = pipeline.analyze(parse_points(points), told.say, told)
     told.done()
-    _print(report.analysis_json(analysis) if style == "json" else report.terminal(report.analysis_sections(analysis, limit), _colour(write)), write)
+    _print(
+        report.analysis_json(analysis) if style == "json" else report.terminal(report.analysis_sections(analysis, limit), _colour(write)),
+        write,
+    )
 
 
 @cli.command()
@@ -68,11 +82,16 @@ def conversations(file: str, style: str, write: str | None, limit: int) -> None:
       pcapnat conversations capture.pcapng --limit 0
     """
     from . import pipeline, report
+
     told = _Progress()
     capture, found = pipeline.conversations(file, told.say, told)
     told.done()
-    _print(report.conversations_json(found, file, capture.problems) if style == "json"
-           else report.terminal(report.conversation_sections(found, capture.problems, limit), _colour(write)), write)
+    _print(
+        report.conversations_json(found, file, capture.problems)
+        if style == "json"
+        else report.terminal(report.conversation_sections(found, capture.problems, limit), _colour(write)),
+        write,
+    )
 
 
 @cli.command()
@@ -88,12 +107,17 @@ def sockets(file: str, style: str, write: str | None, limit: int) -> None:
       pcapnat sockets capture.pcap
     """
     from . import flow, pipeline, report
+
     told = _Progress()
     capture, found = pipeline.conversations(file, told.say, told)
     told.done()
     ends = flow.sockets(found)
-    _print(report.sockets_json(ends, file, capture.problems) if style == "json"
-           else report.terminal(report.socket_sections(ends, capture.problems, limit), _colour(write)), write)
+    _print(
+        report.sockets_json(ends, file, capture.problems)
+        if style == "json"
+        else report.terminal(report.socket_sections(ends, capture.problems, limit), _colour(write)),
+        write,
+    )
 
 
 @cli.command()
@@ -108,6 +132,7 @@ def info(file: str, style: str, write: str | None) -> None:
       pcapnat info capture.pcapng --format json
     """
     from . import pipeline, report
+
     told = _Progress()
     capture = pipeline.inspect(file, told.say, told)
     told.done()
@@ -127,8 +152,14 @@ def demo(context: click.Context, style: str, write: str | None, limit: int) -> N
       pcapnat demo --limit 10
     """
     folder = demo_folder()
-    context.invoke(analyze, points=(f"inside={folder / 'inside.pcap'}", f"outside={folder / 'outside.pcap'}"), style=style, write=write, limit=limit,
-                   fail_on="error")
+    context.invoke(
+        analyze,
+        points=(f"inside={folder / 'inside.pcap'}", f"outside={folder / 'outside.pcap'}"),
+        style=style,
+        write=write,
+        limit=limit,
+        fail_on="error",
+    )
 
 
 def demo_folder() -> Path:

@@ -1,7 +1,9 @@
 """The road from capture files to an Analysis: the rooms in order."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from . import kernel
 from .analysis import Analysis, Box
@@ -39,9 +41,10 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
     kernel.prepare(sum(g.frames for g in glances), say)
     limit = key_limit([s for g in glances for s in g.snaplens])
     from concurrent.futures import ThreadPoolExecutor  # here, because other commands need not wait for its import
+
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
-    boxes = [_box(here, there) for here, there in zip(ports, ports[1:], strict=False)]
+    boxes = [_box(here, there) for here, there in pairwise(ports)]
     return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports))
 
 

@@ -3,6 +3,7 @@
 A column declares itself (type, meaning, unit, source); the declaration is the documentation, the layout that kernels
 are compiled for, and what `pcapnat columns` prints. Plural names are tables (Packets), singular ones rows.
 """
+
 from __future__ import annotations
 
 from collections import namedtuple
@@ -19,6 +20,7 @@ Array = NDArray[Any]
 @dataclass(frozen=True)
 class Column:
     """What one column holds: element type, a sentence, and optionally unit, shape of one element and source."""
+
     dtype: np.dtype[Any]
     says: str
     unit: str = ""
@@ -33,6 +35,7 @@ def column(dtype: str, says: str, *, unit: str = "", width: int = 0, source: str
 
 class Table:
     """Base of all tables. Rows are added by the kernels that fill freshly made tables; readers never change one."""
+
     columns: ClassVar[dict[str, Column]] = {}
     _record: ClassVar[Any] = None
 

@@ -1,4 +1,5 @@
 """The dictionary: words every room uses."""
+
 from __future__ import annotations
 
 import unicodedata
@@ -23,6 +24,7 @@ class CaptureError(PcapnatError):
 
 class Endpoint(NamedTuple):
     """One end of a conversation; port is the ICMP identifier for queries and None where there is none."""
+
     address: str
     port: int | None
 
@@ -35,6 +37,7 @@ class Endpoint(NamedTuple):
 @dataclass(frozen=True)
 class Finding(Generic[T]):
     """An answer with its weight. value None means unknown; unknown is never guessed."""
+
     value: T | None
     support: int = 0
     against: int = 0
@@ -44,6 +47,7 @@ class Finding(Generic[T]):
 @dataclass(frozen=True)
 class Point:
     """A place where packets were captured: a name, its files, and the interface if only one of a file is meant."""
+
     name: str
     files: tuple[str, ...]
     interface: str | None = None
@@ -51,6 +55,7 @@ class Point:
 
 class Translation(Enum):
     """Which end of a conversation's first direction a box rewrote."""
+
     NONE = "none"
     SOURCE = "source"
     DESTINATION = "destination"
@@ -59,6 +64,7 @@ class Translation(Enum):
 
 class Reason(Enum):
     """Why a conversation has no counterpart on the other side; the value is the sentence a user reads."""
+
     GROUP = "multicast or broadcast: a router does not forward it"
     LINK_LOCAL = "link-local addresses: a router does not forward them"
     BEFORE = "not seen on the other side, whose first frame is younger: that capture had not begun, or the box let nothing through"
@@ -74,6 +80,7 @@ class Reason(Enum):
 @dataclass
 class Clock:
     """A point's clock against the first point's: offset = this clock minus that one; half the round trip bounds the error."""
+
     offset_ns: int | None = None
     drift_ppb: int = 0
     uncertainty_ns: int | None = None

@@ -2,6 +2,7 @@
 
 May use wire and below, and numpy. Touches nothing. Never knows what a NAT is: it sees the ports of a box.
 """
+
 from .conversation import Conversations, Tracker, protocol_name
 from .cross import Crossing, Matches, cross
 from .fingerprint import By

@@ -1,4 +1,5 @@
 """How far one capture's clock is from another's, from frames seen at both."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Conversations: both directions of a 5-tuple, from first to last frame, in the order of their first frames."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,8 +10,22 @@ from ..wire import Batch
 from . import track as t
 from .tcp import histories, states
 
-PROTOCOLS = {1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "6in4", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6",
-             89: "ospf", 132: "sctp", 136: "udplite"}
+PROTOCOLS = {
+    1: "icmp",
+    2: "igmp",
+    4: "ipip",
+    6: "tcp",
+    17: "udp",
+    33: "dccp",
+    41: "6in4",
+    47: "gre",
+    50: "esp",
+    51: "ah",
+    58: "icmpv6",
+    89: "ospf",
+    132: "sctp",
+    136: "udplite",
+}
 
 
 def protocol_name(number: int) -> str:
@@ -20,6 +35,7 @@ def protocol_name(number: int) -> str:
 
 class Conversations(Table):
     """One row per conversation; `a` sent the first frame."""
+
     proto = column("uint8", "protocol above IP", source="IANA protocol numbers")
     a = column("uint64", "address of the end that sent first", width=2)
     b = column("uint64", "address of the other end", width=2)
@@ -93,8 +109,21 @@ class Tracker:
         if len(self.about) < batch.quotes:
             self.about = np.zeros(max(64, 2 * batch.quotes), np.int32)
         self._room(batch.count)
-        t.track(batch.packets, batch.count, batch.first_row, batch.quoted, self._slots, len(self._slots) - 1, self._keys, self._life, self._totals,
-                self._hashes, self.conversation, self.reverse, self.about)
+        t.track(
+            batch.packets,
+            batch.count,
+            batch.first_row,
+            batch.quoted,
+            self._slots,
+            len(self._slots) - 1,
+            self._keys,
+            self._life,
+            self._totals,
+            self._hashes,
+            self.conversation,
+            self.reverse,
+            self.about,
+        )
 
     def _room(self, more: int) -> None:
         need = int(self._totals[t.TOTAL]) + more
@@ -123,19 +152,36 @@ class Tracker:
             rows[order] = np.arange(len(order))
             life, keys = life[order], keys[order]
         ports = (life[:, t.TUPLE] & 1).astype(bool)
-        column = {name: np.ascontiguousarray(life[:, at]) for name, at in (
-            ("stream", t.STREAM), ("first_row", t.FIRST_ROW), ("first_ns", t.FIRST), ("last_ns", t.LAST), ("packets_ab", t.PACKETS_AB),
-            ("packets_ba", t.PACKETS_BA), ("bytes_ab", t.BYTES_AB), ("bytes_ba", t.BYTES_BA), ("marks", t.MARKS), ("letters", t.LETTERS),
-            ("rtt_ns", t.RTT_NS), ("errors", t.ERRORS))}
+        column = {
+            name: np.ascontiguousarray(life[:, at])
+            for name, at in (
+                ("stream", t.STREAM),
+                ("first_row", t.FIRST_ROW),
+                ("first_ns", t.FIRST),
+                ("last_ns", t.LAST),
+                ("packets_ab", t.PACKETS_AB),
+                ("packets_ba", t.PACKETS_BA),
+                ("bytes_ab", t.BYTES_AB),
+                ("bytes_ba", t.BYTES_BA),
+                ("marks", t.MARKS),
+                ("letters", t.LETTERS),
+                ("rtt_ns", t.RTT_NS),
+                ("errors", t.ERRORS),
+            )
+        }
         return Conversations(
-            proto=(life[:, t.TUPLE] >> 8 & 0xFF).astype(np.uint8), a=np.ascontiguousarray(keys[:, :2]), b=np.ascontiguousarray(keys[:, 2:]),
+            proto=(life[:, t.TUPLE] >> 8 & 0xFF).astype(np.uint8),
+            a=np.ascontiguousarray(keys[:, :2]),
+            b=np.ascontiguousarray(keys[:, 2:]),
             a_port=np.where(ports, life[:, t.TUPLE] >> 40, -1).astype(np.int32),
             b_port=np.where(ports, life[:, t.TUPLE] >> 24 & 0xFFFF, -1).astype(np.int32),
-            history=np.ascontiguousarray(life[:, t.HISTORY:t.HISTORY_MORE + 1]).view(np.uint64),
-            retransmissions=life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED], **column), rows
+            history=np.ascontiguousarray(life[:, t.HISTORY : t.HISTORY_MORE + 1]).view(np.uint64),
+            retransmissions=life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED],
+            **column,
+        ), rows
 
 
 def _grown(array: Array, rows: int) -> Array:
     new = np.zeros((rows, *array.shape[1:]), array.dtype)
-    new[:len(array)] = array
+    new[: len(array)] = array
     return new

@@ -7,6 +7,7 @@
 4. Best pairs first, one to one in time: a conversation that the box moved to a new mapping has two counterparts, one
    after the other, never two at once. Two candidates that fit equally well are left undecided.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 from ..table import Array, Table, column
 from ..terms import Clock, Reason
 from . import clock as clocks
+from .conversation import Conversations
 from .fingerprint import By, Events, Votes, events, votes
 from .port import Port
 
@@ -32,6 +34,7 @@ SAME_FRAME_NS = 50_000_000
 
 class Matches(Table):
     """One row per matched pair of conversations."""
+
     here = column("int64", "conversation at the first port")
     there = column("int64", "conversation at the second port (of the first, for a hairpin)")
     flip = column("uint8", "1 if a here is b there")
@@ -49,6 +52,7 @@ class Matches(Table):
 @dataclass
 class Crossing:
     """Two ports of a box and what of one is what of the other."""
+
     here: Port
     there: Port
     matches: Matches
@@ -111,11 +115,20 @@ def _candidates(here: Port, there: Port, eh: Events, et: Events, found: Votes) -
     kind = pair[starts]
     conversation = kind >> 1
     return _Candidates(
-        here=conversation // len(there.conversations), there=conversation % len(there.conversations), flip=(kind & 1).astype(np.uint8),
-        packet_bits=np.add.reduceat(bits, starts), bits=np.zeros(len(starts)), by=np.bitwise_or.reduceat(by, starts), shared=shared,
-        outward=np.add.reduceat(fell, starts), here_first=np.minimum.reduceat(time_h, starts), here_last=np.maximum.reduceat(time_h, starts),
-        there_first=np.minimum.reduceat(time_t, starts), there_last=np.maximum.reduceat(time_t, starts),
-        delay=np.add.reduceat((time_t - time_h).astype(np.float64), starts) / shared)
+        here=conversation // len(there.conversations),
+        there=conversation % len(there.conversations),
+        flip=(kind & 1).astype(np.uint8),
+        packet_bits=np.add.reduceat(bits, starts),
+        bits=np.zeros(len(starts)),
+        by=np.bitwise_or.reduceat(by, starts),
+        shared=shared,
+        outward=np.add.reduceat(fell, starts),
+        here_first=np.minimum.reduceat(time_h, starts),
+        here_last=np.maximum.reduceat(time_h, starts),
+        there_first=np.minimum.reduceat(time_t, starts),
+        there_last=np.maximum.reduceat(time_t, starts),
+        delay=np.add.reduceat((time_t - time_h).astype(np.float64), starts) / shared,
+    )
 
 
 def _clock(here: Port, there: Port, eh: Events, et: Events, found: Votes, candidates: _Candidates) -> Clock:
@@ -172,12 +185,11 @@ def _judge(c: _Candidates, here: Port, there: Port, clock: Clock) -> None:
     c.bits[:] += np.where(usual & ~sure, 6.0, 0.0)
 
 
-def _other_end(conversations: object, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
+def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
     """(addresses, ports) at the second port of the end that is a (or b, if far) at the first."""
-    c = conversations
     use_b = flip ^ far
-    address = np.where(use_b[:, None], c.b[rows], c.a[rows])  # type: ignore[attr-defined]
-    return address, np.where(use_b, c.b_port[rows], c.a_port[rows])  # type: ignore[attr-defined]
+    address = np.where(use_b[:, None], c.b[rows], c.a[rows])
+    return address, np.where(use_b, c.b_port[rows], c.a_port[rows])
 
 
 def _pair_ids(one: Array, other: Array) -> Array:
@@ -213,8 +225,10 @@ def _assign(c: _Candidates) -> tuple[Array, Array, set[int], set[int]]:
         return bool(c.there_first[i] <= c.there_last[j] and c.there_first[j] <= c.there_last[i])
 
     def free(i: int) -> bool:
-        return not (any(clash_here(i, j) for j in taken_here.get(int(c.here[i]), ()))
-                    or any(clash_there(i, j) for j in taken_there.get(int(c.there[i]), ())))
+        return not (
+            any(clash_here(i, j) for j in taken_here.get(int(c.here[i]), ()))
+            or any(clash_there(i, j) for j in taken_there.get(int(c.there[i]), ()))
+        )
 
     for i in rest:
         h, t = int(c.here[i]), int(c.there[i])
@@ -239,8 +253,16 @@ def _assign(c: _Candidates) -> tuple[Array, Array, set[int], set[int]]:
 def _matches(c: _Candidates, chosen: Array, margin: Array) -> Matches:
     order = np.lexsort((c.there_first[chosen], c.here_first[chosen], c.here[chosen]))
     k = chosen[order]
-    return Matches(here=c.here[k], there=c.there[k], flip=c.flip[k], bits=c.bits[k], margin=margin[order] if len(k) else np.zeros(0), by=c.by[k],
-                   outward=np.sign(c.outward[k]).astype(np.int8), hairpin=np.zeros(len(k), np.uint8))
+    return Matches(
+        here=c.here[k],
+        there=c.there[k],
+        flip=c.flip[k],
+        bits=c.bits[k],
+        margin=margin[order] if len(k) else np.zeros(0),
+        by=c.by[k],
+        outward=np.sign(c.outward[k]).astype(np.int8),
+        hairpin=np.zeros(len(k), np.uint8),
+    )
 
 
 def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:

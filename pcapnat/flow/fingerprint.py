@@ -4,6 +4,7 @@ Two families. The frame's `key` (see wire/decode.py) and the key together with t
 leave alone and which tells equal payloads apart. A fingerprint that m conversations here and n there share proves
 log2(m n) bits less; beyond MANY combinations it proves nothing and costs nothing: that keeps the work linear.
 """
+
 from __future__ import annotations
 
 from enum import IntFlag
@@ -21,6 +22,7 @@ ISN_BITS, SEGMENT_BITS, PAYLOAD_BITS, ECHO_BITS, IP_ID_BITS = 32.0, 48.0, 40.0, 
 
 class By(IntFlag):
     """What a match rests on."""
+
     ISN = 1
     SEQUENCE = 2
     PAYLOAD = 4
@@ -31,13 +33,21 @@ class By(IntFlag):
 
     def names(self) -> list[str]:
         """As the JSON document writes them."""
-        words = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
-                 By.FAR_END: "far-endpoint"}
+        words = {
+            By.ISN: "isn",
+            By.SEQUENCE: "sequence",
+            By.PAYLOAD: "payload",
+            By.DNS: "dns-id",
+            By.ECHO: "echo",
+            By.IP_ID: "ip-id",
+            By.FAR_END: "far-endpoint",
+        }
         return [word for kind, word in words.items() if kind in self]
 
 
 class Events(NamedTuple):
     """Frames that carry a fingerprint, as columns: row, key, refined key (0: none), conversation * 2 + direction, bits, kind."""
+
     row: Array
     key: Array
     refined: Array
@@ -48,6 +58,7 @@ class Events(NamedTuple):
 
 class Votes(NamedTuple):
     """One row per (frame here, frame there) with one fingerprint in their two conversations."""
+
     here: Array
     there: Array
     bits: Array
@@ -68,12 +79,16 @@ def events(port: Port, wanted: Array) -> Events:
     with_ack = tcp & (bits_set & 16 != 0)
     # A lone SYN proves 32 bits of sequence number; with an acknowledgment two of them, not quite independent any more.
     # A segment with neither number worth anything (seq and ack 0, as some RSTs have) proves nothing.
-    bits = np.select([syn & ~with_ack, with_ack, tcp, echo],
-                     [ISN_BITS, SEGMENT_BITS, ISN_BITS, np.minimum(ECHO_BITS + 8.0 * size, PAYLOAD_BITS)], np.minimum(8.0 * size, PAYLOAD_BITS))
+    bits = np.select(
+        [syn & ~with_ack, with_ack, tcp, echo],
+        [ISN_BITS, SEGMENT_BITS, ISN_BITS, np.minimum(ECHO_BITS + 8.0 * size, PAYLOAD_BITS)],
+        np.minimum(8.0 * size, PAYLOAD_BITS),
+    )
     bits = np.where(tcp & (p.seq[rows] == 0) & (p.ack[rows] == 0) & (size == 0), 0.0, bits)
     dns = (flags & int(Flag.UDP) != 0) & ((p.sport[rows] == 53) | (p.dport[rows] == 53)) & (size >= 12)
-    by = np.select([syn, tcp & (size > 0), tcp, echo, dns],
-                   [By.ISN, By.SEQUENCE | By.PAYLOAD, By.SEQUENCE, By.ECHO, By.DNS | By.PAYLOAD], By.PAYLOAD).astype(np.int64)
+    by = np.select(
+        [syn, tcp & (size > 0), tcp, echo, dns], [By.ISN, By.SEQUENCE | By.PAYLOAD, By.SEQUENCE, By.ECHO, By.DNS | By.PAYLOAD], By.PAYLOAD
+    ).astype(np.int64)
     useful = bits > 0
     rows, bits, by, flags = rows[useful], bits[useful], by[useful], flags[useful]
     key = p.key[rows]
@@ -93,8 +108,12 @@ def votes(here: Events, there: Events) -> Votes:
     # Where the key alone was too common to count, the key's own bits were not counted either: half of them are now.
     common = ~np.isin(here.key[ri], here.key[i])
     refined_bits = np.maximum(IP_ID_BITS + np.where(common, here.bits[ri] / 2, 0.0) - np.log2(rmany), 0.0)
-    return Votes(np.concatenate([i, ri]), np.concatenate([j, rj]), np.concatenate([bits, refined_bits]),
-                 np.concatenate([here.by[i], np.where(common, here.by[ri], 0) | int(By.IP_ID)]))
+    return Votes(
+        np.concatenate([i, ri]),
+        np.concatenate([j, rj]),
+        np.concatenate([bits, refined_bits]),
+        np.concatenate([here.by[i], np.where(common, here.by[ri], 0) | int(By.IP_ID)]),
+    )
 
 
 def _join(key_a: Array, node_a: Array, key_b: Array, node_b: Array) -> tuple[Array, Array, Array]:

@@ -1,4 +1,5 @@
 """From capture files to a Port: read, follow, and put several files of one point into one."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -25,7 +26,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     before = 0
     for capture in opened:
         for batch in batches(capture, limit, progress):
-            batch = batch._replace(first_row=before + batch.first_row)
+            batch.first_row += before
             if point.interface is not None:
                 _only(capture, point.interface, batch.packets, batch.count)
             tracker.feed(batch)
@@ -33,20 +34,27 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.row[:] += batch.first_row
             quoted.append(quotes)
-            conversation.append(tracker.conversation[:batch.count].copy())
-            reverse.append(tracker.reverse[:batch.count].copy())
-            about.append(tracker.about[:batch.quotes].copy())
+            conversation.append(tracker.conversation[: batch.count].copy())
+            reverse.append(tracker.reverse[: batch.count].copy())
+            about.append(tracker.about[: batch.quotes].copy())
         if point.interface is not None and _number(capture, point.interface) is None:
             raise CaptureError(capture.path, f"has no interface {point.interface!r} ({_interfaces(capture)})")
         rows.append(capture.frames)
         before += capture.frames
     conversations, number = tracker.finish()
     number = np.append(number, -1).astype(np.int64)  # so that -1, "none", stays -1
-    port = Port(point.name, tuple(c.path for c in opened), tuple(rows), Packets.join(packets, consume=True), Quoted.join(quoted), conversations,
-                number[np.concatenate(conversation)] if conversation else np.zeros(0, np.int64),
-                np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
-                number[np.concatenate(about)] if about else np.zeros(0, np.int64),
-                [f"{c.path}: {problem}" for c in opened for problem in c.problems])
+    port = Port(
+        point.name,
+        tuple(c.path for c in opened),
+        tuple(rows),
+        Packets.join(packets, consume=True),
+        Quoted.join(quoted),
+        conversations,
+        number[np.concatenate(conversation)] if conversation else np.zeros(0, np.int64),
+        np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
+        number[np.concatenate(about)] if about else np.zeros(0, np.int64),
+        [f"{c.path}: {problem}" for c in opened for problem in c.problems],
+    )
     return port, opened
 
 

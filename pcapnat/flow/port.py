@@ -1,4 +1,5 @@
 """Port: everything one capture point showed: its packets, and the conversation each belongs to."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from .conversation import Conversations
 @dataclass
 class Port:
     """One port of a box as a capture shows it. Rows of several files follow one another, in the order of time."""
+
     name: str
     files: tuple[str, ...]
     file_rows: tuple[int, ...]

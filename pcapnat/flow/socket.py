@@ -1,4 +1,5 @@
 """Sockets: one end of conversations. Who listens, and who connects from which ports."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,6 +14,7 @@ ROLES = {CONNECTS: "connects", LISTENS: "listens", ASKED: "asked, no answer"}
 
 class Sockets(Table):
     """One row per (protocol, address, port, role), for protocols with ports."""
+
     proto = column("uint8", "protocol above IP")
     address = column("uint64", "the socket's address", width=2)
     port = column("int32", "the socket's port")
@@ -36,11 +38,29 @@ def sockets(c: Conversations) -> Sockets:
     a, b, ap, bp = c.a[rows], c.b[rows], c.a_port[rows], c.b_port[rows]
     ab, ba = c.packets_ab[rows], c.packets_ba[rows]
     b_calls = client == 1
-    answered = np.where(c.proto[rows] == 6, (c.marks[rows] & (0x10001 << t.SYNACK_LETTER | 0x10001 << t.DATA_LETTER)) != 0, (ab > 0) & (ba > 0))
-    caller = _end(c, rows, np.where(b_calls[:, None], b, a), np.where(b_calls, bp, ap), np.where(b_calls[:, None], a, b),
-                  np.where(b_calls, ba, ab), np.where(b_calls, ab, ba), np.full(len(rows), CONNECTS))
-    called = _end(c, rows, np.where(b_calls[:, None], a, b), np.where(b_calls, ap, bp), np.where(b_calls[:, None], b, a),
-                  np.where(b_calls, ab, ba), np.where(b_calls, ba, ab), np.where(answered, LISTENS, ASKED))
+    answered = np.where(
+        c.proto[rows] == 6, (c.marks[rows] & (0x10001 << t.SYNACK_LETTER | 0x10001 << t.DATA_LETTER)) != 0, (ab > 0) & (ba > 0)
+    )
+    caller = _end(
+        c,
+        rows,
+        np.where(b_calls[:, None], b, a),
+        np.where(b_calls, bp, ap),
+        np.where(b_calls[:, None], a, b),
+        np.where(b_calls, ba, ab),
+        np.where(b_calls, ab, ba),
+        np.full(len(rows), CONNECTS),
+    )
+    called = _end(
+        c,
+        rows,
+        np.where(b_calls[:, None], a, b),
+        np.where(b_calls, ap, bp),
+        np.where(b_calls[:, None], b, a),
+        np.where(b_calls, ab, ba),
+        np.where(b_calls, ba, ab),
+        np.where(answered, LISTENS, ASKED),
+    )
     ends = [np.concatenate([x, y]) for x, y in zip(caller, called, strict=True)]
     return _grouped(ends)
 
@@ -61,7 +81,14 @@ def _grouped(ends: list[Array]) -> Sockets:
     other = np.append(True, (far[1:] != far[:-1]).any(axis=1)) | new
     first_rows = order[starts]
     return Sockets(
-        proto=proto[first_rows], address=address[first_rows], port=port[first_rows], role=role[first_rows].astype(np.uint8),
-        conversations=np.diff(np.append(starts, len(order))), peers=np.add.reduceat(other.astype(np.int64), starts),
-        packets_out=np.add.reduceat(sent[order], starts), packets_in=np.add.reduceat(got[order], starts),
-        first_ns=np.minimum.reduceat(first[order], starts), last_ns=np.maximum.reduceat(last[order], starts))
+        proto=proto[first_rows],
+        address=address[first_rows],
+        port=port[first_rows],
+        role=role[first_rows].astype(np.uint8),
+        conversations=np.diff(np.append(starts, len(order))),
+        peers=np.add.reduceat(other.astype(np.int64), starts),
+        packets_out=np.add.reduceat(sent[order], starts),
+        packets_in=np.add.reduceat(got[order], starts),
+        first_ns=np.minimum.reduceat(first[order], starts),
+        last_ns=np.maximum.reduceat(last[order], starts),
+    )

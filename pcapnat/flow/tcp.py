@@ -1,4 +1,5 @@
 """What a conversation's recorded letters say: its history and the state it was left in."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -41,13 +42,18 @@ def states(conversations: Conversations) -> list[str]:
     closing (one FIN), closed (FIN both ways), reset, partial (seen only mid-stream). Others: one-way, two-way.
     """
     c = conversations
+
     def either(letter: int) -> Array:
         return np.asarray(c.marks & (0x10001 << letter) != 0)
+
     a_fin, b_fin = c.marks & (1 << t.FIN_LETTER) != 0, c.marks & (1 << (t.FIN_LETTER + 16)) != 0
     syn, syn_ack, rst = either(t.SYN_LETTER), either(t.SYNACK_LETTER), either(t.RST_LETTER)
     went_on = either(t.ACK_LETTER) | either(t.DATA_LETTER)
-    tcp = np.select([a_fin & b_fin, rst & syn & ~syn_ack & ~went_on, rst, a_fin | b_fin, syn_ack & syn & went_on, syn_ack, syn & ~went_on],
-                    ["closed", "refused", "reset", "closing", "established", "half-open", "attempt"], "partial")
+    tcp = np.select(
+        [a_fin & b_fin, rst & syn & ~syn_ack & ~went_on, rst, a_fin | b_fin, syn_ack & syn & went_on, syn_ack, syn & ~went_on],
+        ["closed", "refused", "reset", "closing", "established", "half-open", "attempt"],
+        "partial",
+    )
     other = np.where((c.packets_ab > 0) & (c.packets_ba > 0), "two-way", "one-way")
     words: list[str] = np.where(c.proto == 6, tcp, other).tolist()
     return words

@@ -5,13 +5,15 @@ and ends is decided as Wireshark's TCP dissector does (measured against tshark 4
 whose sequence number differs from the first one of its direction begins a new one, also without a FIN or RST before.
 History letters are Zeek's (base/protocols/conn, `history`), each recorded once a direction.
 """
+
 from typing import Any
 
 from ..kernel import inner, kernel, mix, signed
 from ..wire import Flag, Packets, Quoted
 
 IP, PORTS, TCP, ICMP, IN_QUERY, QUOTE, FRAGMENT = (
-    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.IN_QUERY, Flag.QUOTE, Flag.FRAGMENT))
+    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.IN_QUERY, Flag.QUOTE, Flag.FRAGMENT)
+)
 
 # Columns of `life`, one row per conversation, arranged so that a frame touches few cache lines.
 TUPLE, LAST, MARKS, FIRST, PACKETS_AB, PACKETS_BA, BYTES_AB, BYTES_BA = range(8)
@@ -24,7 +26,19 @@ TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED = range(4)
 TOTALS = 4
 
 # History letters; bit (letter) of MARKS for side a, (letter + 16) for side b.
-SYN_LETTER, SYNACK_LETTER, ACK_LETTER, DATA_LETTER, FIN_LETTER, RST_LETTER, AGAIN_LETTER, ZERO_LETTER, BOTH_LETTER, MULTI_LETTER, GAP_LETTER = range(1, 12)
+(
+    SYN_LETTER,
+    SYNACK_LETTER,
+    ACK_LETTER,
+    DATA_LETTER,
+    FIN_LETTER,
+    RST_LETTER,
+    AGAIN_LETTER,
+    ZERO_LETTER,
+    BOTH_LETTER,
+    MULTI_LETTER,
+    GAP_LETTER,
+) = range(1, 12)
 LETTERS_TEXT = "?shadfrtwiqg"
 LETTERS_A_WORD = 12
 LOW32 = 0xFFFFFFFF
@@ -45,7 +59,9 @@ def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, 
 
 
 @inner
-def find(slots: Any, mask: int, h: int, keys: Any, life: Any, sh: int, sl: int, dh: int, dl: int, there: int, back: int) -> tuple[int, int, int]:
+def find(
+    slots: Any, mask: int, h: int, keys: Any, life: Any, sh: int, sl: int, dh: int, dl: int, there: int, back: int
+) -> tuple[int, int, int]:
     """(conversation or -1, direction, slot) of a tuple; the slot is where it is or would go."""
     tag = (h | USED) >> 32
     j = h & mask
@@ -63,7 +79,7 @@ def find(slots: Any, mask: int, h: int, keys: Any, life: Any, sh: int, sl: int, 
 
 
 @inner
-def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto: int, time: int, row: int) -> int:
+def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto: int, time: int, row: int) -> Any:
     """A new conversation in the table; the newest one of a tuple is the one later frames find."""
     c = totals[TOTAL] & LOW32
     totals[TOTAL] = c + 1
@@ -121,14 +137,28 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
     data = 1 if length > 0 else 0
     closed = 1 if window == 0 else 0
     alone = syn & (1 - (fin | rst))
-    letters = ((alone & (1 - has_ack)) << SYN_LETTER | (alone & has_ack) << SYNACK_LETTER | (plain & has_ack & (1 - data)) << ACK_LETTER
-               | (data & (1 - rst)) << DATA_LETTER | (fin & (1 - rst) & (1 - syn)) << FIN_LETTER | (rst & (1 - syn)) << RST_LETTER
-               | (closed & plain) << ZERO_LETTER | (syn & rst) << BOTH_LETTER | (syn & fin & (1 - rst)) << MULTI_LETTER)
+    letters = (
+        (alone & (1 - has_ack)) << SYN_LETTER
+        | (alone & has_ack) << SYNACK_LETTER
+        | (plain & has_ack & (1 - data)) << ACK_LETTER
+        | (data & (1 - rst)) << DATA_LETTER
+        | (fin & (1 - rst) & (1 - syn)) << FIN_LETTER
+        | (rst & (1 - syn)) << RST_LETTER
+        | (closed & plain) << ZERO_LETTER
+        | (syn & rst) << BOTH_LETTER
+        | (syn & fin & (1 - rst)) << MULTI_LETTER
+    )
     if letters & ~(life[c, MARKS] >> 16 * d):
         if letters & 1 << SYN_LETTER:
             life[c, SYN_NS] = time
-        elif (life[c, RTT_NS] < 0 and has_ack and life[c, SYN_NS] and seq == (life[c, me + BASE] + 1) & LOW32
-                and ack == (life[c, other + BASE] + 1) & LOW32 and life[c, MARKS] & 1 << (SYNACK_LETTER + 16 * (1 - d))):
+        elif (
+            life[c, RTT_NS] < 0
+            and has_ack
+            and life[c, SYN_NS]
+            and seq == (life[c, me + BASE] + 1) & LOW32
+            and ack == (life[c, other + BASE] + 1) & LOW32
+            and life[c, MARKS] & 1 << (SYNACK_LETTER + 16 * (1 - d))
+        ):
             life[c, RTT_NS] = time - life[c, SYN_NS]
         note(life, c, d, letters)
     elif letters & 1 << SYN_LETTER:
@@ -185,8 +215,23 @@ def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, life: Any, 
 
 
 @inner
-def follow(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, slots: Any, mask: int, keys: Any, life: Any, totals: Any,
-           hashes: Any, conversation: Any, reverse: Any, about: Any) -> int:
+def follow(
+    p: Any,
+    start: int,
+    stop: int,
+    first_row: int,
+    q: Any,
+    quote: int,
+    slots: Any,
+    mask: int,
+    keys: Any,
+    life: Any,
+    totals: Any,
+    hashes: Any,
+    conversation: Any,
+    reverse: Any,
+    about: Any,
+) -> int:
     """The frames of one step, in order; returns the next unread row of q."""
     for k in range(stop - start):
         i = (start + k) & LOW32
@@ -273,10 +318,36 @@ def follow(p: Any, start: int, stop: int, first_row: int, q: Any, quote: int, sl
     return quote
 
 
-@kernel(p=Packets, count="int", first_row="int", q=Quoted, slots="i8", mask="int", keys="u8:4", life=f"i8:{LIFE}", totals="i8", hashes="i8",
-        conversation="i4", reverse="u1", about="i4")
-def track(p: Any, count: int, first_row: int, q: Any, slots: Any, mask: int, keys: Any, life: Any, totals: Any, hashes: Any,
-          conversation: Any, reverse: Any, about: Any) -> int:
+@kernel(
+    p=Packets,
+    count="int",
+    first_row="int",
+    q=Quoted,
+    slots="i8",
+    mask="int",
+    keys="u8:4",
+    life=f"i8:{LIFE}",
+    totals="i8",
+    hashes="i8",
+    conversation="i4",
+    reverse="u1",
+    about="i4",
+)
+def track(
+    p: Any,
+    count: int,
+    first_row: int,
+    q: Any,
+    slots: Any,
+    mask: int,
+    keys: Any,
+    life: Any,
+    totals: Any,
+    hashes: Any,
+    conversation: Any,
+    reverse: Any,
+    about: Any,
+) -> int:
     """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
 
     about: conversation that a quoted packet belongs to. There must be room for count new conversations.

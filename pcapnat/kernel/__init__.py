@@ -14,10 +14,21 @@ masked or given to `mix`; it goes through `signed` before it is shifted or kept 
 turns it into a float: making the code fails then); no allocation, no exception, no slice; 64-bit arithmetic that may
 wrap goes through `mix`.
 """
+
 from .engine import Kernel, inner, kernel, prepare
-from .primitives import load16, load16le, load32, load32le, load64, mix, digest, signed
+from .primitives import digest, load16, load16le, load32, load32le, load64, mix, signed
 
 __all__ = [
-    "Kernel", "inner", "kernel", "prepare",
-    "digest", "load16", "load16le", "load32", "load32le", "load64", "mix", "signed",
+    "Kernel",
+    "inner",
+    "kernel",
+    "prepare",
+    "digest",
+    "load16",
+    "load16le",
+    "load32",
+    "load32le",
+    "load64",
+    "mix",
+    "signed",
 ]

@@ -1,4 +1,5 @@
 """Declaring kernels, and choosing how they run: plain or native."""
+
 from __future__ import annotations
 
 import os
@@ -16,6 +17,7 @@ KERNELS: list[Kernel] = []
 
 class Param(NamedTuple):
     """One declared argument: an integer (`dtype` empty), an array, or a record of arrays (`fields`)."""
+
     name: str
     dtype: str = ""
     width: int = 0
@@ -125,6 +127,7 @@ def prepare(frames: int, say: Callable[[str], None] | None = None) -> str:
     if wish != "native" and frames < PLAIN_WHEN_READY:
         return "plain"
     from . import native
+
     if not native.ready(KERNELS, INNER):
         if wish != "native" and frames < PLAIN_WHEN_NOT_READY:
             return "plain"

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator,arg-type,assignment"
 """Machine code for the kernels: made by Numba once, kept as an object file, loaded by llvmlite.
 
 Numba's own cache needs Numba imported (0.3 s) and its wrappers rebuilt (0.25 s) at every start. Our kernels allocate
@@ -5,6 +6,7 @@ nothing and raise nothing, so the object file depends on nothing but the C libra
 alone (0.05 s) can load it. The file's name carries a hash of everything the code depends on (our sources, versions,
 the processor and its features); a file that does not match its own checksum is made again.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -57,6 +59,7 @@ def _numba_version() -> str:
 def _file(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> Path:
     import llvmlite
     import llvmlite.binding as llvm
+
     seen = hashlib.sha256()
     for name in sorted({f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__}):
         seen.update(Path(name).read_bytes())
@@ -109,6 +112,7 @@ def _keep(path: Path, data: bytes) -> None:
 
 def _link(kernels: list[Kernel], code: bytes) -> None:
     import llvmlite.binding as llvm
+
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
@@ -123,12 +127,14 @@ def _link(kernels: list[Kernel], code: bytes) -> None:
 
 def _caller(function: Any) -> Callable[[int], int]:
     """Numba's calling convention: where the result goes, where an exception would go, the argument; 0 is success."""
+
     def call(block: int) -> int:
         result, trouble = ctypes.c_int64(0), ctypes.c_void_p(0)
         status = function(ctypes.byref(result), ctypes.byref(trouble), block)
         if status:
             raise RuntimeError(f"kernel ended with status {status}")
         return result.value
+
     return call
 
 
@@ -162,8 +168,9 @@ def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
             whole.link_in(module)
     machine = cpu_target.target_context.codegen()._tm
     text = str(whole)
-    foreign = {f.name for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.")
-               and text.count(f"@{f.name}(") > 1} - LIBC
+    foreign = {
+        f.name for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.") and text.count(f"@{f.name}(") > 1
+    } - LIBC
     if foreign:
         raise RuntimeError(f"kernels need {sorted(foreign)}: they may not allocate or raise")
     if " double " in text:  # signed and unsigned 64-bit met in one expression or variable, and Numba chose float64
@@ -180,6 +187,7 @@ def _result(compiled: Any, types: Any) -> Any:
 def _entry(k: Kernel) -> Callable[[Any], int]:
     """A function of one pointer that rebuilds the declared arguments from the block of words and calls the kernel."""
     from numba.extending import register_jitable
+
     names: dict[str, Any] = {"body": register_jitable(**OPTIONS)(k.function)}
     at = 0
 
@@ -227,7 +235,9 @@ def _array_at(dtype: str, width: int) -> Any:
             data = builder.inttoptr(args[0], context.get_data_type(array_type.dtype).as_pointer())
             populate_array(array, data=data, shape=shape, strides=strides, itemsize=word(size), meminfo=None)
             return array._getvalue()
+
         return array_type(types.int64, types.int64), build
+
     return array_at
 
 
@@ -250,6 +260,7 @@ def _teach_primitives() -> None:
                 if swap:
                     value = builder.bswap(value)
                 return builder.zext(value, ir.IntType(64)) if bits < 64 else value
+
             return (types.int64 if bits < 64 else types.uint64)(buf, types.int64), build
 
         @overload(getattr(primitives, name), jit_options=OPTIONS, strict=False)
@@ -279,6 +290,7 @@ def _teach_primitives() -> None:
             x *= b
             x ^= x >> s29
             return i64(x >> s1)
+
         return mix
 
     @overload(primitives.digest, jit_options=OPTIONS, strict=False)
@@ -292,4 +304,5 @@ def _teach_primitives() -> None:
             for i in range(at + whole, at + length):
                 rest = rest << i64(8) | i64(buf[i])
             return primitives.mix(x, rest)
+
         return digest

@@ -1,4 +1,5 @@
 """The few operations that differ between plain Python and machine code; `native.py` gives each its compiled twin."""
+
 from struct import unpack_from
 from typing import Any
 
@@ -9,27 +10,27 @@ MIX_B = 0xBF58476D1CE4E5B9
 
 def load16(buf: Any, at: int) -> int:
     """Two bytes at `at`, network order. As all loads: no bounds check, the caller has compared lengths."""
-    return buf[at] << 8 | buf[at + 1]
+    return int(buf[at] << 8 | buf[at + 1])
 
 
 def load16le(buf: Any, at: int) -> int:
     """Two bytes at `at`, little-endian."""
-    return buf[at] | buf[at + 1] << 8
+    return int(buf[at] | buf[at + 1] << 8)
 
 
 def load32(buf: Any, at: int) -> int:
     """Four bytes at `at`, network order."""
-    return int.from_bytes(buf[at:at + 4], "big")
+    return int.from_bytes(buf[at : at + 4], "big")
 
 
 def load32le(buf: Any, at: int) -> int:
     """Four bytes at `at`, little-endian."""
-    return int.from_bytes(buf[at:at + 4], "little")
+    return int.from_bytes(buf[at : at + 4], "little")
 
 
 def load64(buf: Any, at: int) -> int:
     """Eight bytes at `at`, network order, unsigned: to be stored, compared or mixed, not to be counted with."""
-    return int.from_bytes(buf[at:at + 8], "big")
+    return int.from_bytes(buf[at : at + 8], "big")
 
 
 def signed(value: int) -> int:
@@ -58,4 +59,4 @@ def digest(buf: Any, at: int, length: int) -> int:
         x ^= x >> 32
         x = x * MIX_B & MASK64
         x = (x ^ x >> 29) >> 1
-    return mix(x, int.from_bytes(buf[at + words * 8:at + length], "big"))
+    return mix(x, int.from_bytes(buf[at + words * 8 : at + length], "big"))

@@ -2,6 +2,7 @@
 
 May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a random number or prints.
 """
+
 from .mapping import Mappings, PortUse, mappings, port_use
 from .translation import KINDS, Translations, box_kind, translations
 

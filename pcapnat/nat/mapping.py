@@ -1,4 +1,5 @@
 """Mappings as seen: which inside endpoint was which outside endpoint, for how long, for how many conversations."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from .translation import Translations
 
 class Mappings(Table):
     """One row per (protocol, inside endpoint, outside endpoint) that a rewritten end shows."""
+
     proto = column("uint8", "protocol above IP")
     inside = column("uint64", "address inside", width=2)
     outside = column("uint64", "address outside", width=2)
@@ -45,15 +47,24 @@ def mappings(t: Translations) -> tuple[Mappings, Array]:
     last = np.maximum.reduceat(t.last_ns[row[order]], starts)
     head = order[starts]
     table = Mappings(
-        proto=t.proto[row[head]], inside=inside[head], outside=outside[head], inside_port=in_port[head], outside_port=out_port[head],
-        static=np.maximum.reduceat(static[order], starts).astype(np.uint8), first_ns=first, last_ns=last, start=starts.astype(np.int64),
-        count=np.diff(np.append(starts, len(order))).astype(np.int64))
+        proto=t.proto[row[head]],
+        inside=inside[head],
+        outside=outside[head],
+        inside_port=in_port[head],
+        outside_port=out_port[head],
+        static=np.maximum.reduceat(static[order], starts).astype(np.uint8),
+        first_ns=first,
+        last_ns=last,
+        start=starts.astype(np.int64),
+        count=np.diff(np.append(starts, len(order))).astype(np.int64),
+    )
     return table.take(np.lexsort((row[head], first))), row[order]
 
 
 @dataclass(frozen=True)
 class PortUse:
     """What a NAT did with the source ports of conversations opened inside, per protocol (ICMP: identifiers)."""
+
     proto: int
     mappings: int
     preserved: int
@@ -66,6 +77,7 @@ class PortUse:
 def port_use(m: Mappings) -> list[PortUse]:
     """Source ports of dynamic mappings, per protocol with ports."""
     from ..ports import CLASSES
+
     used = []
     for proto in np.unique(m.proto[(m.static == 0) & (m.outside_port >= 0)]).tolist():
         rows = (m.proto == proto) & (m.static == 0) & (m.outside_port >= 0)

@@ -3,11 +3,12 @@
 Reading taken: `src` is the end that opened the conversation, at both ports, so that "source" and "destination" mean
 what RFC 2663 means by them: source NAT rewrites who asks, destination NAT rewrites who is asked.
 """
+
 from __future__ import annotations
 
 import numpy as np
 
-from ..flow import Crossing
+from ..flow import Conversations, Crossing
 from ..table import Array, Table, column
 from ..terms import Finding, Translation
 
@@ -17,6 +18,7 @@ KINDS = (Translation.NONE, Translation.SOURCE, Translation.DESTINATION, Translat
 
 class Translations(Table):
     """One row per conversation that crossed the box; endpoints in the direction of who opened it."""
+
     proto = column("uint8", "protocol above IP")
     from_outside = column("uint8", "1 if it was opened from the outside")
     inside_src = column("uint64", "source address as seen inside", width=2)
@@ -76,17 +78,39 @@ def translations(crossing: Crossing) -> Translations:
     outside_frames[~hairpin] = _frames(crossing.there.conversations)[outside_row[~hairpin]]
     outside_frames[hairpin] = _frames(inside)[outside_row[hairpin]]
     table = Translations(
-        proto=inside.proto[m.here], from_outside=from_outside.astype(np.uint8), inside_src=in_src, inside_dst=in_dst, outside_src=out_src,
-        outside_dst=out_dst, inside_sport=in_sport, inside_dport=in_dport, outside_sport=out_sport, outside_dport=out_dport, kind=kind,
-        hairpin=m.hairpin, inside_row=inside_row, outside_row=outside_row, first_ns=inside.first_ns[inside_row],
-        last_ns=inside.last_ns[inside_row], frames_inside=_frames(inside)[inside_row], frames_outside=outside_frames,
-        confidence=m.confidence(), by=m.by, ttl_falls=(m.outward != 0).astype(np.int8))
+        proto=inside.proto[m.here],
+        from_outside=from_outside.astype(np.uint8),
+        inside_src=in_src,
+        inside_dst=in_dst,
+        outside_src=out_src,
+        outside_dst=out_dst,
+        inside_sport=in_sport,
+        inside_dport=in_dport,
+        outside_sport=out_sport,
+        outside_dport=out_dport,
+        kind=kind,
+        hairpin=m.hairpin,
+        inside_row=inside_row,
+        outside_row=outside_row,
+        first_ns=inside.first_ns[inside_row],
+        last_ns=inside.last_ns[inside_row],
+        frames_inside=_frames(inside)[inside_row],
+        frames_outside=outside_frames,
+        confidence=m.confidence(),
+        by=m.by,
+        ttl_falls=(m.outward != 0).astype(np.int8),
+    )
     return table.take(np.lexsort((table.outside_row, table.inside_row, table.first_ns)))
 
 
 def _ends(crossing: Crossing, rows: Array, hairpin: Array, flip: Array) -> list[Array]:
     """a, b and their ports of the conversations at the second port, turned so that a is a here."""
-    ends = [np.zeros((len(rows), 2), np.uint64), np.zeros((len(rows), 2), np.uint64), np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32)]
+    ends: list[Array] = [
+        np.zeros((len(rows), 2), np.uint64),
+        np.zeros((len(rows), 2), np.uint64),
+        np.zeros(len(rows), np.int32),
+        np.zeros(len(rows), np.int32),
+    ]
     for mask, c in ((hairpin, crossing.here.conversations), (~hairpin, crossing.there.conversations)):
         for end, values in zip(ends, (c.a, c.b, c.a_port, c.b_port), strict=True):
             end[mask] = values[rows[mask]]
@@ -104,8 +128,8 @@ def _exchange(one: Array, other: Array, swap: Array) -> tuple[Array, Array]:
     return np.where(mask, other, one), np.where(mask, one, other)
 
 
-def _frames(c: object) -> Array:
-    return np.asarray(c.packets_ab + c.packets_ba)  # type: ignore[attr-defined]
+def _frames(c: Conversations) -> Array:
+    return np.asarray(c.packets_ab + c.packets_ba)
 
 
 def box_kind(crossing: Crossing, t: Translations) -> Finding[str]:

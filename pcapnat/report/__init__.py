@@ -2,9 +2,22 @@
 
 May use analysis and below; tabulate in `terminal.py` only.
 """
-from .content import Section, analysis_sections, conversation_sections, info_sections, socket_sections
+
+from .boxes import analysis_sections
+from .content import conversation_sections, info_sections, socket_sections
 from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
 from .terminal import terminal
+from .words import Section
 
-__all__ = ["Section", "analysis_json", "analysis_sections", "conversation_sections", "conversations_json", "info_json", "info_sections",
-           "socket_sections", "sockets_json", "terminal"]
+__all__ = [
+    "Section",
+    "analysis_json",
+    "analysis_sections",
+    "conversation_sections",
+    "conversations_json",
+    "info_json",
+    "info_sections",
+    "socket_sections",
+    "sockets_json",
+    "terminal",
+]

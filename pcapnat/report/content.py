@@ -1,73 +1,47 @@
-"""What is said: sections of text and tables. Formats know sections, never captures."""
+"""What is said about one capture: sections of text and tables. Formats know sections, never captures."""
+
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import numpy as np
 
-from ..address import cover, texts
-from ..analysis import Analysis, Box
-from ..flow import Conversations, Port, Sockets, protocol_name
+from ..address import texts
+from ..flow import Conversations, Sockets, protocol_name
 from ..flow.socket import ASKED, CONNECTS, LISTENS, ROLES
-from ..nat import PortUse
 from ..ports import port_class, service
-from ..table import Array
-from ..terms import Clock, Endpoint
 from ..wire import LINKS, Capture
-
-
-@dataclass
-class Section:
-    """A heading with lines, a table, and lines after it. align: "left" or "right" per column."""
-    title: str
-    lines: list[str] = field(default_factory=list)
-    headers: list[str] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
-    align: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-
-
-def when(time_ns: int | None) -> str:
-    """A time as UTC with microseconds; beyond what calendars here can say, the number."""
-    if time_ns is None:
-        return "-"
-    try:
-        whole = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return f"{time_ns} ns"
-    return whole.strftime("%Y-%m-%d %H:%M:%S") + f".{time_ns % 1_000_000_000 // 1000:06d}"
-
-
-def span(duration_ns: int) -> str:
-    """A duration with a unit that fits."""
-    size = abs(duration_ns)
-    for unit, factor in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1000)):
-        if size >= factor:
-            return f"{duration_ns / factor:.3f} {unit}"
-    return f"{duration_ns} ns"
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """A count with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def endpoint(address: str, port: int) -> str:
-    """Address and port as people write them."""
-    return str(Endpoint(address, None if port < 0 else port))
+from .words import Section, endpoint, plural, span, when
 
 
 def info_sections(capture: Capture) -> list[Section]:
     """What `pcapnat info` says."""
-    lines = [f"{capture.format}, {plural(capture.frames, 'frame')}, {capture.captured_bytes:,} bytes captured of {capture.wire_bytes:,} on the wire",
-             f"from {when(capture.first_ns)} to {when(capture.last_ns)} UTC"
-             + (f" ({span(capture.last_ns - capture.first_ns)})" if capture.first_ns is not None and capture.last_ns is not None else "")]
-    rows = [[str(i.id), i.name or "-", f"{i.link_type} ({LINKS[i.link_type].name if i.link_type in LINKS else 'not decoded'})", str(i.snaplen), i.tick,
-             f"{i.frames:,}"] for i in capture.interfaces[:MOST_INTERFACES]]
-    sections = [Section(capture.path, lines, ["interface", "name", "link type", "snaplen", "tick (s)", "frames"], rows,
-                        ["right", "left", "left", "right", "left", "right"])]
+    lines = [
+        f"{capture.format}, {plural(capture.frames, 'frame')}, "
+        f"{capture.captured_bytes:,} bytes captured of {capture.wire_bytes:,} on the wire",
+        f"from {when(capture.first_ns)} to {when(capture.last_ns)} UTC"
+        + (f" ({span(capture.last_ns - capture.first_ns)})" if capture.first_ns is not None and capture.last_ns is not None else ""),
+    ]
+    rows = [
+        [
+            str(i.id),
+            i.name or "-",
+            f"{i.link_type} ({LINKS[i.link_type].name if i.link_type in LINKS else 'not decoded'})",
+            str(i.snaplen),
+            i.tick,
+            f"{i.frames:,}",
+        ]
+        for i in capture.interfaces[:MOST_INTERFACES]
+    ]
+    sections = [
+        Section(
+            capture.path,
+            lines,
+            ["interface", "name", "link type", "snaplen", "tick (s)", "frames"],
+            rows,
+            ["right", "left", "left", "right", "left", "right"],
+        )
+    ]
     if len(capture.interfaces) > MOST_INTERFACES:
         sections[0].after.append(f"... and {len(capture.interfaces) - MOST_INTERFACES:,} more interfaces")
     if capture.problems:
@@ -90,12 +64,31 @@ def conversation_sections(c: Conversations, problems: list[str], limit: int, tit
         proto = protocol_name(int(shown.proto[i]))
         stream = str(shown.stream[i]) if shown.stream[i] >= 0 else "-"
         server_port = int(shown.a_port[i] if client[i] == 1 else shown.b_port[i])
-        rows.append([proto, stream, left, right, f"{shown.packets_ab[i]}", f"{shown.packets_ba[i]}", f"{shown.bytes_ab[i]:,}", f"{shown.bytes_ba[i]:,}",
-                     span(int(shown.last_ns[i] - shown.first_ns[i])), histories[i], states[i], service(proto, server_port)])
+        rows.append(
+            [
+                proto,
+                stream,
+                left,
+                right,
+                f"{shown.packets_ab[i]}",
+                f"{shown.packets_ba[i]}",
+                f"{shown.bytes_ab[i]:,}",
+                f"{shown.bytes_ba[i]:,}",
+                span(int(shown.last_ns[i] - shown.first_ns[i])),
+                histories[i],
+                states[i],
+                service(proto, server_port),
+            ]
+        )
     count = Counter(c.proto.tolist())
     total = ", ".join(f"{number:,} {protocol_name(proto)}" for proto, number in count.most_common())
-    section = Section(f"{title}: {total or 'none'}", [], ["proto", "stream", "a", "b", "a→b", "b→a", "bytes a→b", "bytes b→a", "lasted", "history", "state",
-                      "usually"], rows, ["left", "right", "left", "left", "right", "right", "right", "right", "right", "left", "left", "left"])
+    section = Section(
+        f"{title}: {total or 'none'}",
+        [],
+        ["proto", "stream", "a", "b", "a→b", "b→a", "bytes a→b", "bytes b→a", "lasted", "history", "state", "usually"],
+        rows,
+        ["left", "right", "left", "left", "right", "right", "right", "right", "right", "left", "left", "left"],
+    )
     if n < len(c):
         section.after.append(f"... and {len(c) - n:,} more: --limit 0 shows all, --format json gives them to a program")
     return [section, *([Section("Problems", problems)] if problems else [])]
@@ -105,26 +98,59 @@ def socket_sections(s: Sockets, problems: list[str], limit: int) -> list[Section
     """Listening sockets one by one; connecting ones by host, with the ports they used."""
     names = texts(s.address)
     sections = []
-    order = sorted(np.flatnonzero(s.role != CONNECTS).tolist(), key=lambda i: (-int(s.conversations[i]), names[i], int(s.proto[i]), int(s.port[i])))
+    order = sorted(
+        np.flatnonzero(s.role != CONNECTS).tolist(), key=lambda i: (-int(s.conversations[i]), names[i], int(s.proto[i]), int(s.port[i]))
+    )
     rows = []
-    for i in order[:limit or None]:
+    for i in order[: limit or None]:
         proto, port = protocol_name(int(s.proto[i])), int(s.port[i])
-        rows.append([proto, endpoint(names[i], port), ROLES[int(s.role[i])], port_class(port), service(proto, port), f"{s.conversations[i]:,}", f"{s.peers[i]:,}"])
+        rows.append(
+            [
+                proto,
+                endpoint(names[i], port),
+                ROLES[int(s.role[i])],
+                port_class(port),
+                service(proto, port),
+                f"{s.conversations[i]:,}",
+                f"{s.peers[i]:,}",
+            ]
+        )
     listening, asked = int((s.role == LISTENS).sum()), int((s.role == ASKED).sum())
-    sections.append(Section(f"Services: {listening:,} listening, {asked:,} asked without an answer", [],
-                            ["proto", "socket", "", "port class", "usually", "conversations", "clients"], rows,
-                            ["left", "left", "left", "left", "left", "right", "right"]))
+    sections.append(
+        Section(
+            f"Services: {listening:,} listening, {asked:,} asked without an answer",
+            [],
+            ["proto", "socket", "", "port class", "usually", "conversations", "clients"],
+            rows,
+            ["left", "left", "left", "left", "left", "right", "right"],
+        )
+    )
     if limit and len(order) > limit:
         sections[0].after.append(f"... and {len(order) - limit:,} more: --limit 0 shows all")
     hosts = _clients(s, names)
     rows = []
-    for (host, proto), sockets_of in sorted(hosts.items(), key=lambda item: (-len(item[1]), item[0]))[:limit or None]:
+    for (host, proto), sockets_of in sorted(hosts.items(), key=lambda item: (-len(item[1]), item[0]))[: limit or None]:
         ports = sorted(int(s.port[i]) for i in sockets_of)
         classes = Counter(port_class(p) for p in ports)
-        rows.append([proto, host, f"{len(ports):,}", f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0]),
-                     ", ".join(f"{n} {name}" for name, n in classes.items()), f"{int(s.conversations[sockets_of].sum()):,}"])
-    sections.append(Section(f"Clients: {plural(len(hosts), 'host and protocol', 'hosts and protocols')}", [],
-                            ["proto", "host", "sockets", "ports used", "port classes", "conversations"], rows, ["left", "left", "right", "left", "left", "right"]))
+        rows.append(
+            [
+                proto,
+                host,
+                f"{len(ports):,}",
+                f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0]),
+                ", ".join(f"{n} {name}" for name, n in classes.items()),
+                f"{int(s.conversations[sockets_of].sum()):,}",
+            ]
+        )
+    sections.append(
+        Section(
+            f"Clients: {plural(len(hosts), 'host and protocol', 'hosts and protocols')}",
+            [],
+            ["proto", "host", "sockets", "ports used", "port classes", "conversations"],
+            rows,
+            ["left", "left", "right", "left", "left", "right"],
+        )
+    )
     return sections + ([Section("Problems", problems)] if problems else [])
 
 
@@ -133,183 +159,3 @@ def _clients(s: Sockets, names: list[str]) -> dict[tuple[str, str], list[int]]:
     for i in np.flatnonzero(s.role == CONNECTS).tolist():
         hosts.setdefault((names[i], protocol_name(int(s.proto[i]))), []).append(i)
     return hosts
-
-
-def analysis_sections(analysis: Analysis, limit: int) -> list[Section]:
-    """The page `pcapnat analyze` prints."""
-    sections = [_read(analysis.points)]
-    if len(analysis.points) > 1:
-        sections.append(_clocks(analysis.points, analysis.clocks))
-    for box in analysis.boxes:
-        sections += _box(box, limit)
-    if not analysis.boxes:
-        for port, s in zip(analysis.points, analysis.sockets, strict=True):
-            sections += conversation_sections(port.conversations, [], limit)
-            sections += socket_sections(s, [], limit)
-    if analysis.notes:
-        sections.append(Section("Notes", analysis.notes))
-    return sections
-
-
-def _read(points: list[Port]) -> Section:
-    rows = [[p.name, ", ".join(p.files), f"{len(p.packets):,}", f"{len(p.conversations):,}", when(p.first_ns) if len(p.packets) else "-",
-             span(p.last_ns - p.first_ns)] for p in points]
-    return Section("What was read", [], ["point", "file", "frames", "conversations", "first frame (UTC)", "lasts"], rows,
-                   ["left", "left", "right", "right", "left", "right"])
-
-
-def _clocks(points: list[Port], clocks: list[Clock]) -> Section:
-    lines = []
-    for point, clock in list(zip(points, clocks, strict=True))[1:]:
-        if clock.offset_ns is None:
-            lines.append(f"{point.name}: unknown")
-        else:
-            way = "ahead of" if clock.offset_ns >= 0 else "behind"
-            sure = f"± {span(clock.uncertainty_ns)}" if clock.uncertainty_ns is not None else "uncertainty unknown"
-            lines.append(f"{point.name} is {span(abs(clock.offset_ns))} {way} {points[0].name} ({sure}), by {plural(clock.support, 'frame')} seen at both points")
-        lines += [f"  {note}" for note in clock.notes]
-    return Section("Clocks", lines)
-
-
-def _box(box: Box, limit: int) -> list[Section]:
-    here, there = box.crossing.here.name, box.crossing.there.name
-    t = box.translations
-    kind = {"nat": "a NAT", "router": "a router: it translates nothing", "switch": "a switch, a bridge or a wire: it changes nothing"}.get(box.kind.value or "")
-    lines = sentences(box)
-    if not kind:
-        lines = [f"What it is cannot be told: {box.kind.note}.", *lines]
-    sections = [Section(f"Between {here} and {there}: {kind or 'unknown'}", lines)]
-    names = texts(box.mappings.inside), texts(box.mappings.outside)
-    n = len(box.mappings) if limit == 0 else min(limit, len(box.mappings))
-    rows = []
-    for i in range(n):
-        used = box.mapped[int(box.mappings.start[i]):int(box.mappings.start[i] + box.mappings.count[i])]
-        frames_in, frames_out = int(t.frames_inside[used].sum()), int(t.frames_outside[used].sum())
-        first = box.mappings.first_ns[i] - box.crossing.here.first_ns
-        rows.append([protocol_name(int(box.mappings.proto[i])), endpoint(names[0][i], int(box.mappings.inside_port[i])),
-                     endpoint(names[1][i], int(box.mappings.outside_port[i])), _port_change(box, i), f"{len(used):,}", _remote(box, i, used), f"{frames_in:,}",
-                     f"{frames_out:,}", f"+{int(first) / 1e9:.6f}", f"{min(float(t.confidence[used].min()), 0.9999):.4f}"])
-    table = Section(f"Mappings: {len(box.mappings):,}", [], ["proto", here, there, "port", "used", "towards", f"frames {here}", f"frames {there}", "since (s)",
-                    "confidence"], rows, ["left", "left", "left", "left", "right", "left", "right", "right", "right", "right"])
-    if n < len(box.mappings):
-        table.after.append(f"... and {len(box.mappings) - n:,} more: --limit 0 shows all, --format json gives them to a program")
-    if len(box.mappings):
-        sections.append(table)
-    if box.ports:
-        sections.append(_ports(box.ports))
-    sections.append(_unmatched(box, limit))
-    return sections
-
-
-def _port_change(box: Box, i: int) -> str:
-    if box.mappings.static[i]:
-        return "opened from outside"
-    if box.mappings.inside_port[i] < 0:
-        return "-"
-    return "kept" if box.mappings.inside_port[i] == box.mappings.outside_port[i] else "changed"
-
-
-def _remote(box: Box, i: int, used: Array) -> str:
-    """The far end of a mapping's conversations: one of them, and how many more."""
-    t = box.translations
-    k = int(used[0])
-    if box.mappings.static[i]:  # a door: the far end is who came
-        far, port = (t.inside_src, t.inside_sport) if t.hairpin[k] else (t.outside_src, t.outside_sport)
-    else:
-        far, port = (t.inside_dst, t.inside_dport) if t.hairpin[k] else (t.outside_dst, t.outside_dport)
-    more = len(used) - 1
-    return endpoint(texts(far[k:k + 1])[0], int(port[k])) + (f" and {more:,} more" if more else "")
-
-
-def _ports(used: list[PortUse]) -> Section:
-    rows = []
-    for use in used:
-        proto = protocol_name(use.proto)
-        name = f"{proto} identifiers" if proto.startswith("icmp") else proto
-        classes = "-" if proto.startswith("icmp") else ", ".join(f"{count:,} {kind}" for kind, count in use.classes.items() if count)
-        rows.append([name, f"{use.mappings:,}", f"{use.preserved:,}", f"{use.mappings - use.preserved:,}", f"{use.low}-{use.high}", classes])
-    return Section("Outside ports of the mappings made from inside", [], ["proto", "mappings", "port kept", "port changed", "range seen", "port classes"], rows,
-                   ["left", "right", "right", "right", "left", "left"], ["System ports are 0-1023, user 1024-49151, dynamic 49152-65535."])
-
-
-def _unmatched(box: Box, limit: int) -> Section:
-    rows = []
-    total = 0
-    for port, reasons in ((box.crossing.here, box.crossing.unmatched_here), (box.crossing.there, box.crossing.unmatched_there)):
-        total += len(reasons)
-        shown = list(reasons.items())[:limit or None]
-        c = port.conversations.take(np.array([i for i, _ in shown], np.int64))
-        a, b = c.addresses()
-        for k, (_, reason) in enumerate(shown):
-            stream = f"{protocol_name(int(c.proto[k]))}.stream eq {c.stream[k]}" if c.stream[k] >= 0 else f"frame {c.first_row[k] + 1}"
-            rows.append([port.name, protocol_name(int(c.proto[k])), endpoint(a[k], int(c.a_port[k])), endpoint(b[k], int(c.b_port[k])),
-                         f"{c.packets_ab[k] + c.packets_ba[k]:,}", stream, reason.value])
-    section = Section(f"Not matched: {total:,}", [] if total else ["Every conversation was found on both sides."],
-                      ["at", "proto", "a", "b", "frames", "in Wireshark", "why"], rows, ["left", "left", "left", "left", "right", "left", "left"])
-    if limit and total > len(rows):
-        section.after.append(f"... and {total - len(rows):,} more: --limit 0 shows all")
-    return section
-
-
-def sentences(box: Box) -> list[str]:
-    """The NAT in plain words: who leaves as whom, with how many ports kept; which doors lead where."""
-    t = box.translations
-    out = []
-    source = np.flatnonzero((t.kind & 1 != 0) & (t.from_outside == 0) & (t.hairpin == 0))
-    groups: dict[str, list[int]] = {}
-    outside_names = texts(t.outside_src[source])
-    for i, name in zip(source.tolist(), outside_names, strict=True):
-        groups.setdefault(name, []).append(i)
-    inside_of = {name: frozenset(texts(t.inside_src[rows])) for name, rows in groups.items()}
-    if len(groups) > 2 and all(len(hosts) == 1 for hosts in inside_of.values()) and len(set().union(*inside_of.values())) == len(groups):
-        hosts = sorted(next(iter(h)) for h in inside_of.values())
-        out.append(f"{', '.join(cover(hosts))} leaves as {', '.join(cover(groups))}, address for address; {_kept(box, source)}.")
-    else:
-        merged: dict[frozenset[str], list[str]] = {}
-        for name, hosts in inside_of.items():
-            merged.setdefault(hosts, []).append(name)
-        for hosts, names in merged.items():
-            rows = np.array([i for name in names for i in groups[name]])
-            others = set().union(*(h for h in inside_of.values() if h != hosts)) - hosts
-            out.append(f"{_some(_hosts(hosts, others))} leaves as {_some(cover(names) if len(names) > 4 else sorted(names))}; {_kept(box, rows)}.")
-    doors: dict[tuple[str, str, str], int] = {}
-    for i in np.flatnonzero((t.kind & 2 != 0) & ((t.from_outside == 1) | (t.hairpin == 1))).tolist():
-        outer, inner = (t.inside_dst, t.outside_dst) if t.hairpin[i] else (t.outside_dst, t.inside_dst)
-        outer_port, inner_port = (t.inside_dport, t.outside_dport) if t.hairpin[i] else (t.outside_dport, t.inside_dport)
-        door = (protocol_name(int(t.proto[i])), endpoint(texts(outer[i:i + 1])[0], int(outer_port[i])), endpoint(texts(inner[i:i + 1])[0], int(inner_port[i])))
-        doors[door] = doors.get(door, 0) + 1
-    listed = sorted(doors.items(), key=lambda item: (-item[1], item[0]))
-    out += [f"{outer}/{proto} leads to {inner} ({plural(n, 'conversation')})." for (proto, outer, inner), n in listed[:MOST_DOORS]]
-    if len(listed) > MOST_DOORS:
-        out.append(f"... and {len(listed) - MOST_DOORS} more such doors.")
-    if hairpins := int(t.hairpin.sum()):
-        out.append(f"{plural(hairpins, 'conversation')} went in and out at {box.crossing.here.name} (hairpin).")
-    if same := int((t.kind == 0).sum()):
-        out.append(f"{plural(same, 'conversation')} crossed without a change of endpoints.")
-    return out
-
-
-MOST_DOORS = 8
-
-
-def _kept(box: Box, rows: Array) -> str:
-    t = box.translations
-    with_port = rows[t.inside_sport[rows] >= 0]
-    ports = with_port[~np.isin(t.proto[with_port], (1, 58))]
-    if not len(ports):
-        return "no ports to keep"
-    pairs = np.unique(np.column_stack([t.proto[ports].astype(np.uint64), t.inside_src[ports], t.inside_sport[ports].astype(np.uint64), t.outside_src[ports],
-                                       t.outside_sport[ports].astype(np.uint64)]), axis=0)
-    kept = int((pairs[:, 3] == pairs[:, 6]).sum())
-    return f"{kept:,} of {plural(len(pairs), 'port')} preserved"
-
-
-def _hosts(hosts: frozenset[str], others: set[str]) -> list[str]:
-    """Prefixes that hold the hosts, or the hosts themselves where a prefix would claim others too."""
-    prefixes = cover(hosts)
-    claimed = {prefix for other in others for prefix in cover([*hosts, other])}
-    return prefixes if others.isdisjoint(hosts) and not claimed & set(prefixes) - hosts else sorted(hosts)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

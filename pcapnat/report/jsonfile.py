@@ -1,4 +1,5 @@
 """The JSON documents that programs read. Names and shapes are fixed by their schema number."""
+
 from __future__ import annotations
 
 import json
@@ -25,12 +26,25 @@ def _text(document: Json) -> str:
 
 def info_json(capture: Capture) -> str:
     """pcapnat.info/1."""
-    return _text({
-        "schema": "pcapnat.info/1", "file": capture.path, "format": capture.format, "compression": None, "frames": capture.frames,
-        "captured_bytes": capture.captured_bytes, "wire_bytes": capture.wire_bytes, "first_ns": capture.first_ns, "last_ns": capture.last_ns,
-        "truncated": capture.truncated, "problems": capture.problems,
-        "interfaces": [{"id": i.id, "name": i.name, "link_type": i.link_type, "snaplen": i.snaplen, "tick": i.tick, "frames": i.frames}
-                       for i in capture.interfaces]})
+    return _text(
+        {
+            "schema": "pcapnat.info/1",
+            "file": capture.path,
+            "format": capture.format,
+            "compression": None,
+            "frames": capture.frames,
+            "captured_bytes": capture.captured_bytes,
+            "wire_bytes": capture.wire_bytes,
+            "first_ns": capture.first_ns,
+            "last_ns": capture.last_ns,
+            "truncated": capture.truncated,
+            "problems": capture.problems,
+            "interfaces": [
+                {"id": i.id, "name": i.name, "link_type": i.link_type, "snaplen": i.snaplen, "tick": i.tick, "frames": i.frames}
+                for i in capture.interfaces
+            ],
+        }
+    )
 
 
 def conversations_json(c: Conversations, path: str, problems: list[str]) -> str:
@@ -41,15 +55,71 @@ def conversations_json(c: Conversations, path: str, problems: list[str]) -> str:
 def _conversations(c: Conversations) -> list[Json]:
     a, b = c.addresses()
     client = {-1: None, 0: "a", 1: "b"}
-    columns = zip(c.proto.tolist(), a, c.a_port.tolist(), b, c.b_port.tolist(), c.stream.tolist(), c.first_ns.tolist(), c.last_ns.tolist(),
-                  c.packets_ab.tolist(), c.packets_ba.tolist(), c.bytes_ab.tolist(), c.bytes_ba.tolist(), c.histories(), c.states(), c.client().tolist(),
-                  c.retransmissions.tolist(), c.rtt_ns.tolist(), (c.first_row + 1).tolist(), c.errors.tolist(), strict=True)
-    return [{
-        "id": i, "proto": protocol_name(proto), "a": _endpoint(a_text, a_port), "b": _endpoint(b_text, b_port), "stream": stream if stream >= 0 else None,
-        "first_ns": first, "last_ns": last, "packets_ab": pab, "packets_ba": pba, "bytes_ab": bab, "bytes_ba": bba, "history": history, "state": state,
-        "client": client[who], "retransmissions": again, "rtt_ns": rtt if rtt >= 0 else None, "first_frame": frame, "icmp_errors": errors,
-    } for i, (proto, a_text, a_port, b_text, b_port, stream, first, last, pab, pba, bab, bba, history, state, who, again, rtt, frame, errors)
-        in enumerate(columns)]
+    columns = zip(
+        c.proto.tolist(),
+        a,
+        c.a_port.tolist(),
+        b,
+        c.b_port.tolist(),
+        c.stream.tolist(),
+        c.first_ns.tolist(),
+        c.last_ns.tolist(),
+        c.packets_ab.tolist(),
+        c.packets_ba.tolist(),
+        c.bytes_ab.tolist(),
+        c.bytes_ba.tolist(),
+        c.histories(),
+        c.states(),
+        c.client().tolist(),
+        c.retransmissions.tolist(),
+        c.rtt_ns.tolist(),
+        (c.first_row + 1).tolist(),
+        c.errors.tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "id": i,
+            "proto": protocol_name(proto),
+            "a": _endpoint(a_text, a_port),
+            "b": _endpoint(b_text, b_port),
+            "stream": stream if stream >= 0 else None,
+            "first_ns": first,
+            "last_ns": last,
+            "packets_ab": pab,
+            "packets_ba": pba,
+            "bytes_ab": bab,
+            "bytes_ba": bba,
+            "history": history,
+            "state": state,
+            "client": client[who],
+            "retransmissions": again,
+            "rtt_ns": rtt if rtt >= 0 else None,
+            "first_frame": frame,
+            "icmp_errors": errors,
+        }
+        for i, (
+            proto,
+            a_text,
+            a_port,
+            b_text,
+            b_port,
+            stream,
+            first,
+            last,
+            pab,
+            pba,
+            bab,
+            bba,
+            history,
+            state,
+            who,
+            again,
+            rtt,
+            frame,
+            errors,
+        ) in enumerate(columns)
+    ]
 
 
 def _endpoint(address: str, port: int) -> Json:
@@ -66,9 +136,21 @@ def _sockets(s: Sockets) -> list[Json]:
     out = []
     for i in range(len(s)):
         proto, port = protocol_name(int(s.proto[i])), int(s.port[i])
-        out.append({"proto": proto, "endpoint": _endpoint(names[i], port), "role": ROLES[int(s.role[i])], "port_class": port_class(port),
-                    "usual_service": service(proto, port) or None, "conversations": int(s.conversations[i]), "peers": int(s.peers[i]),
-                    "packets_out": int(s.packets_out[i]), "packets_in": int(s.packets_in[i]), "first_ns": int(s.first_ns[i]), "last_ns": int(s.last_ns[i])})
+        out.append(
+            {
+                "proto": proto,
+                "endpoint": _endpoint(names[i], port),
+                "role": ROLES[int(s.role[i])],
+                "port_class": port_class(port),
+                "usual_service": service(proto, port) or None,
+                "conversations": int(s.conversations[i]),
+                "peers": int(s.peers[i]),
+                "packets_out": int(s.packets_out[i]),
+                "packets_in": int(s.packets_in[i]),
+                "first_ns": int(s.first_ns[i]),
+                "last_ns": int(s.last_ns[i]),
+            }
+        )
     return out
 
 
@@ -78,7 +160,8 @@ def analysis_json(analysis: Analysis) -> str:
         "schema": "pcapnat.analysis/1",
         "points": [_point(p, c) for p, c in zip(analysis.points, analysis.clocks, strict=True)],
         "boxes": [_box(box) for box in analysis.boxes],
-        "notes": analysis.notes}
+        "notes": analysis.notes,
+    }
     if not analysis.boxes:
         for point, port, s in zip(document["points"], analysis.points, analysis.sockets, strict=True):
             point["conversations"], point["sockets"] = _conversations(port.conversations), _sockets(s)
@@ -86,11 +169,22 @@ def analysis_json(analysis: Analysis) -> str:
 
 
 def _point(port: Port, clock: Clock) -> Json:
-    return {"name": port.name, "file": port.files[0], "files": list(port.files), "frames": len(port.packets),
-            "first_ns": port.first_ns if len(port.packets) else None, "last_ns": port.last_ns if len(port.packets) else None,
-            "problems": port.problems,
-            "clock": {"offset_ns": clock.offset_ns, "drift_ppb": clock.drift_ppb, "uncertainty_ns": clock.uncertainty_ns, "support": clock.support,
-                      "notes": clock.notes}}
+    return {
+        "name": port.name,
+        "file": port.files[0],
+        "files": list(port.files),
+        "frames": len(port.packets),
+        "first_ns": port.first_ns if len(port.packets) else None,
+        "last_ns": port.last_ns if len(port.packets) else None,
+        "problems": port.problems,
+        "clock": {
+            "offset_ns": clock.offset_ns,
+            "drift_ppb": clock.drift_ppb,
+            "uncertainty_ns": clock.uncertainty_ns,
+            "support": clock.support,
+            "notes": clock.notes,
+        },
+    }
 
 
 def _finding(finding: Finding[Any]) -> Json:
@@ -99,27 +193,79 @@ def _finding(finding: Finding[Any]) -> Json:
 
 def _box(box: Box) -> Json:
     return {
-        "between": [box.crossing.here.name, box.crossing.there.name], "kind": _finding(box.kind), "translations": _translations(box),
+        "between": [box.crossing.here.name, box.crossing.there.name],
+        "kind": _finding(box.kind),
+        "translations": _translations(box),
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
-        "ports": [_ports(use) for use in box.ports], "behavior": {}, "replay": None, "diagnoses": []}
+        "ports": [_ports(use) for use in box.ports],
+        "behavior": {},
+        "replay": None,
+        "diagnoses": [],
+    }
 
 
 def _translations(box: Box) -> list[Json]:
     t = box.translations
     names = [texts(column) for column in (t.inside_src, t.inside_dst, t.outside_src, t.outside_dst)]
     by = {value: By(value).names() for value in np.unique(t.by).tolist()}
-    columns = zip(t.proto.tolist(), t.from_outside.tolist(), *names, t.inside_sport.tolist(), t.inside_dport.tolist(), t.outside_sport.tolist(),
-                  t.outside_dport.tolist(), t.kind.tolist(), t.hairpin.tolist(), t.first_ns.tolist(), t.last_ns.tolist(), t.frames_inside.tolist(),
-                  t.frames_outside.tolist(), t.confidence.tolist(), t.by.tolist(), t.inside_row.tolist(), t.outside_row.tolist(), strict=True)
+    columns = zip(
+        t.proto.tolist(),
+        t.from_outside.tolist(),
+        *names,
+        t.inside_sport.tolist(),
+        t.inside_dport.tolist(),
+        t.outside_sport.tolist(),
+        t.outside_dport.tolist(),
+        t.kind.tolist(),
+        t.hairpin.tolist(),
+        t.first_ns.tolist(),
+        t.last_ns.tolist(),
+        t.frames_inside.tolist(),
+        t.frames_outside.tolist(),
+        t.confidence.tolist(),
+        t.by.tolist(),
+        t.inside_row.tolist(),
+        t.outside_row.tolist(),
+        strict=True,
+    )
     rows = []
-    for (proto, from_outside, in_src, in_dst, out_src, out_dst, in_sport, in_dport, out_sport, out_dport, kind, hairpin, first, last, frames_in, frames_out,
-         confidence, rests_on, inside, outside) in columns:
-        row = {"proto": protocol_name(proto), "initiator": "outside" if from_outside else "inside",
-               "inside": {"src": _endpoint(in_src, in_sport), "dst": _endpoint(in_dst, in_dport)},
-               "outside": {"src": _endpoint(out_src, out_sport), "dst": _endpoint(out_dst, out_dport)},
-               "kind": KINDS[kind].value, "first_ns": first, "last_ns": last, "frames_inside": frames_in, "frames_outside": frames_out,
-               "confidence": round(confidence, 6), "by": by[rests_on], "conversations": {"inside": inside, "outside": outside}}
+    for (
+        proto,
+        from_outside,
+        in_src,
+        in_dst,
+        out_src,
+        out_dst,
+        in_sport,
+        in_dport,
+        out_sport,
+        out_dport,
+        kind,
+        hairpin,
+        first,
+        last,
+        frames_in,
+        frames_out,
+        confidence,
+        rests_on,
+        inside,
+        outside,
+    ) in columns:
+        row = {
+            "proto": protocol_name(proto),
+            "initiator": "outside" if from_outside else "inside",
+            "inside": {"src": _endpoint(in_src, in_sport), "dst": _endpoint(in_dst, in_dport)},
+            "outside": {"src": _endpoint(out_src, out_sport), "dst": _endpoint(out_dst, out_dport)},
+            "kind": KINDS[kind].value,
+            "first_ns": first,
+            "last_ns": last,
+            "frames_inside": frames_in,
+            "frames_outside": frames_out,
+            "confidence": round(confidence, 6),
+            "by": by[rests_on],
+            "conversations": {"inside": inside, "outside": outside},
+        }
         if hairpin:
             row["hairpin"] = True
         rows.append(row)
@@ -129,9 +275,18 @@ def _translations(box: Box) -> list[Json]:
 def _mappings(box: Box) -> list[Json]:
     m = box.mappings
     inside, outside = texts(m.inside), texts(m.outside)
-    return [{"proto": protocol_name(int(m.proto[i])), "inside": _endpoint(inside[i], int(m.inside_port[i])),
-             "outside": _endpoint(outside[i], int(m.outside_port[i])), "static": bool(m.static[i]), "first_ns": int(m.first_ns[i]),
-             "last_ns": int(m.last_ns[i]), "translations": box.mapped[int(m.start[i]):int(m.start[i] + m.count[i])].tolist()} for i in range(len(m))]
+    return [
+        {
+            "proto": protocol_name(int(m.proto[i])),
+            "inside": _endpoint(inside[i], int(m.inside_port[i])),
+            "outside": _endpoint(outside[i], int(m.outside_port[i])),
+            "static": bool(m.static[i]),
+            "first_ns": int(m.first_ns[i]),
+            "last_ns": int(m.last_ns[i]),
+            "translations": box.mapped[int(m.start[i]) : int(m.start[i] + m.count[i])].tolist(),
+        }
+        for i in range(len(m))
+    ]
 
 
 def _unmatched(reasons: dict[int, Reason]) -> list[Json]:
@@ -139,4 +294,11 @@ def _unmatched(reasons: dict[int, Reason]) -> list[Json]:
 
 
 def _ports(use: PortUse) -> Json:
-    return {"proto": protocol_name(use.proto), "mappings": use.mappings, "preserved": use.preserved, "low": use.low, "high": use.high, "classes": use.classes}
+    return {
+        "proto": protocol_name(use.proto),
+        "mappings": use.mappings,
+        "preserved": use.preserved,
+        "low": use.low,
+        "high": use.high,
+        "classes": use.classes,
+    }

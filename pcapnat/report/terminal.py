@@ -1,4 +1,5 @@
 """Sections as plain text for a terminal: headings, lines, tables (tabulate). Colour only where asked for."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -6,7 +7,7 @@ from collections.abc import Iterable
 from tabulate import tabulate
 
 from ..terms import printable
-from .content import Section
+from .words import Section
 
 BOLD, RESET = "\x1b[1m", "\x1b[0m"
 

@@ -2,9 +2,25 @@
 
 May use kernel, table, terms and numpy. Touches capture files, reading only. Never judges: a strange packet is a mark.
 """
+
 from .capture import Capture, Interface
 from .link import LINKS
 from .packets import Flag, Frames, Packets, Quoted
 from .reader import Batch, Glance, Progress, batches, glance, key_limit, read
 
-__all__ = ["LINKS", "Batch", "Capture", "Flag", "Frames", "Glance", "Interface", "Packets", "Progress", "Quoted", "batches", "glance", "key_limit", "read"]
+__all__ = [
+    "LINKS",
+    "Batch",
+    "Capture",
+    "Flag",
+    "Frames",
+    "Glance",
+    "Interface",
+    "Packets",
+    "Progress",
+    "Quoted",
+    "batches",
+    "glance",
+    "key_limit",
+    "read",
+]

@@ -2,6 +2,7 @@
 
 Memory is one chunk, whatever the file's size. Damage ends the reading, is told in `problems`, and keeps what was read.
 """
+
 from __future__ import annotations
 
 import os
@@ -10,15 +11,29 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..terms import CaptureError
 from . import pcapng
 from .packets import Frames
-from .walk import (BIG, BLOCK, FULL, INTERFACE_SIZE, MAX_LEN, MORE, NO_INTERFACE, STATE_SIZE, STOP, TICK, TOO_LONG, WHY, walk_pcap,
-                   walk_pcapng)
+from .walk import (
+    BIG,
+    BLOCK,
+    FULL,
+    INTERFACE_SIZE,
+    MAX_LEN,
+    MORE,
+    NO_INTERFACE,
+    STATE_SIZE,
+    STOP,
+    TICK,
+    TOO_LONG,
+    WHY,
+    walk_pcap,
+    walk_pcapng,
+)
 
 CHUNK = 1 << 20
 LONGEST_FRAME = 262_144
@@ -31,6 +46,7 @@ MAGICS = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}
 @dataclass
 class Interface:
     """Where frames were captured: one for pcap, each interface block of a pcapng."""
+
     id: int
     link_type: int
     snaplen: int
@@ -42,6 +58,7 @@ class Interface:
 @dataclass
 class Chunk:
     """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file."""
+
     buf: np.ndarray[Any, np.dtype[np.uint8]]
     frames: Frames
     count: int
@@ -77,7 +94,7 @@ class Capture:
             self.close()
             raise
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> Any:
         try:
             if self.path == "-":
                 return sys.stdin.buffer
@@ -89,7 +106,7 @@ class Capture:
             raise CaptureError(self.path, "no such file name") from None
         if stat.S_ISREG(status.st_mode):
             self.file_bytes = status.st_size
-        return file  # type: ignore[return-value]
+        return file
 
     def close(self) -> None:
         """Close the file (not standard input)."""
@@ -100,13 +117,13 @@ class Capture:
         """Move what is left to the buffer's start and read more behind it; False at the end of the file."""
         left = self._end - self._start
         if left == len(self._buf):
-            self._buf = np.concatenate([self._buf[self._start:self._end], np.zeros(len(self._buf), np.uint8)])
+            self._buf = np.concatenate([self._buf[self._start : self._end], np.zeros(len(self._buf), np.uint8)])
         elif self._start:
-            self._buf[:left] = self._buf[self._start:self._end].copy()
+            self._buf[:left] = self._buf[self._start : self._end].copy()
         self._base += self._start
         self._start, self._end = 0, left
         try:
-            got = self._file.readinto(memoryview(self._buf)[left:])  # type: ignore[attr-defined]
+            got = self._file.readinto(self._buf[left:].data)
         except OSError as error:
             raise CaptureError(self.path, (error.strerror or str(error)).lower(), self._base + left) from None
         self._end += got or 0
@@ -117,7 +134,7 @@ class Capture:
         """Read the file's header: which format, which byte order; or say what this file is instead."""
         while self._end < 24 and self._fill():
             pass
-        head = bytes(self._buf[:min(self._end, 24)])
+        head = bytes(self._buf[: min(self._end, 24)])
         if not head:
             raise CaptureError(self.path, "the file is empty")
         magic = head[:4]
@@ -219,8 +236,16 @@ class Capture:
 
 def _looks_like(head: bytes) -> str:
     """A guess at what a file is, from its first bytes, for the one line an error gets."""
-    known = {b"\x1f\x8b": "gzip data", b"\x28\xb5\x2f\xfd": "zstd data", b"\x04\x22\x4d\x18": "lz4 data", b"\xfd7zXZ": "xz data",
-             b"BZh": "bzip2 data", b"PK\x03\x04": "a zip archive", b"snoop\0\0\0": "a snoop capture", b"\x7fELF": "a program"}
+    known = {
+        b"\x1f\x8b": "gzip data",
+        b"\x28\xb5\x2f\xfd": "zstd data",
+        b"\x04\x22\x4d\x18": "lz4 data",
+        b"\xfd7zXZ": "xz data",
+        b"BZh": "bzip2 data",
+        b"PK\x03\x04": "a zip archive",
+        b"snoop\0\0\0": "a snoop capture",
+        b"\x7fELF": "a program",
+    }
     for magic, name in known.items():
         if head.startswith(magic):
             return f"it looks like {name}"

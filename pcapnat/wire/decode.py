@@ -10,6 +10,7 @@ Readings taken: an IP length of 0 (TCP segmentation offload, jumbograms) means "
 padding is not payload; a frame cut inside the first 20 bytes of its TCP header keeps its ports but is no TCP segment,
 one cut inside the options is a segment without `key`.
 """
+
 from typing import Any
 
 from ..kernel import digest, inner, kernel, load16, load32, load64, mix
@@ -131,8 +132,9 @@ def quote(buf: Any, at: int, end: int, q: Any, k: int) -> bool:
 
 
 @inner
-def transport(buf: Any, at: int, end: int, ip_end: int, proto: int, p: Any, i: int, q: Any, quoted: int, limit: int,
-              flags: int) -> tuple[int, int]:
+def transport(
+    buf: Any, at: int, end: int, ip_end: int, proto: int, p: Any, i: int, q: Any, quoted: int, limit: int, flags: int
+) -> tuple[int, int]:
     """Ports, TCP, UDP and ICMP of buf[at:end] (ip_end: where the packet ends by its headers): (flags, number quoted)."""
     key = proto
     if proto == 6:

@@ -1,4 +1,5 @@
 """Link layers: from a frame's first byte to its IP header. One row per link type, one branch per row in `link_layer`."""
+
 from typing import Any, NamedTuple
 
 from ..kernel import inner, load16, load32, load32le, load64
@@ -6,23 +7,27 @@ from ..kernel import inner, load16, load32, load32le, load64
 
 class Link(NamedTuple):
     """A link type: its number in the file, its name, and where it is described."""
+
     number: int
     name: str
     source: str
 
 
-LINKS = {link.number: link for link in (
-    Link(0, "null/loopback", "tcpdump.org LINKTYPE_NULL"),
-    Link(1, "Ethernet", "IEEE 802.3, with 802.1Q and 802.1ad tags"),
-    Link(12, "raw IP", "tcpdump.org LINKTYPE_RAW, number used by some BSDs"),
-    Link(14, "raw IP", "tcpdump.org LINKTYPE_RAW, number used by OpenBSD"),
-    Link(101, "raw IP", "tcpdump.org LINKTYPE_RAW"),
-    Link(108, "OpenBSD loopback", "tcpdump.org LINKTYPE_LOOP"),
-    Link(113, "Linux cooked v1", "tcpdump.org LINKTYPE_LINUX_SLL"),
-    Link(228, "raw IPv4", "tcpdump.org LINKTYPE_IPV4"),
-    Link(229, "raw IPv6", "tcpdump.org LINKTYPE_IPV6"),
-    Link(276, "Linux cooked v2", "tcpdump.org LINKTYPE_LINUX_SLL2"),
-)}
+LINKS = {
+    link.number: link
+    for link in (
+        Link(0, "null/loopback", "tcpdump.org LINKTYPE_NULL"),
+        Link(1, "Ethernet", "IEEE 802.3, with 802.1Q and 802.1ad tags"),
+        Link(12, "raw IP", "tcpdump.org LINKTYPE_RAW, number used by some BSDs"),
+        Link(14, "raw IP", "tcpdump.org LINKTYPE_RAW, number used by OpenBSD"),
+        Link(101, "raw IP", "tcpdump.org LINKTYPE_RAW"),
+        Link(108, "OpenBSD loopback", "tcpdump.org LINKTYPE_LOOP"),
+        Link(113, "Linux cooked v1", "tcpdump.org LINKTYPE_LINUX_SLL"),
+        Link(228, "raw IPv4", "tcpdump.org LINKTYPE_IPV4"),
+        Link(229, "raw IPv6", "tcpdump.org LINKTYPE_IPV6"),
+        Link(276, "Linux cooked v2", "tcpdump.org LINKTYPE_LINUX_SLL2"),
+    )
+}
 
 UNKNOWN_TYPE = 0
 SHORT_TYPE = -1

@@ -3,6 +3,7 @@
 Frames says where each record lies in the file; Packets says what its headers hold. A value means something only when
 its mark is set in `flags` (ports with PORTS, seq with TCP ...). Damage is a mark, never an exception.
 """
+
 from enum import IntFlag
 
 from ..table import Table, column
@@ -10,6 +11,7 @@ from ..table import Table, column
 
 class Flag(IntFlag):
     """Marks on a frame. Kernels use the plain numbers."""
+
     IP = 1 << 0
     """An IPv4 or IPv6 header was read whole, options perhaps excepted (then SHORT is set too)."""
     V6 = 1 << 1
@@ -54,6 +56,7 @@ class Flag(IntFlag):
 
 class Frames(Table):
     """One row per record of a chunk, in file order."""
+
     time_ns = column("int64", "when the frame was captured", unit="ns since 1970-01-01 UTC")
     at = column("int64", "where its bytes begin in the chunk's buffer", unit="bytes")
     cap_len = column("uint32", "bytes in the file", unit="bytes")
@@ -64,6 +67,7 @@ class Frames(Table):
 
 class Packets(Table):
     """One row per frame, in file order: row i is Wireshark's frame number i + 1."""
+
     time_ns = column("int64", "when the frame was captured", unit="ns since 1970-01-01 UTC")
     offset = column("int64", "where the frame's bytes begin in the (uncompressed) file", unit="bytes")
     cap_len = column("uint32", "bytes in the file", unit="bytes")
@@ -100,6 +104,7 @@ class Packets(Table):
 
 class Quoted(Table):
     """One row per packet quoted inside an ICMP error. It is not a frame: nothing counts it as traffic."""
+
     row = column("int64", "row of the carrying frame in Packets")
     proto = column("uint8", "protocol of the quoted packet")
     src = column("uint64", "its source address", width=2)

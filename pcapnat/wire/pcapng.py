@@ -1,4 +1,5 @@
 """pcapng's section header and interface description blocks (draft-ietf-opsawg-pcapng); packet blocks are walk.py's."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ def read_block(capture: Capture, buf: Any, at: int, end: int, base: int, state: 
     """
     if at + 12 > end:
         return 0
-    if bytes(buf[at:at + 4]) == b"\x0a\x0d\x0d\x0a":
+    if bytes(buf[at : at + 4]) == b"\x0a\x0d\x0d\x0a":
         return _section(capture, buf, at, end, base, state)
     order = "big" if state[BIG] else "little"
     size = _int(buf, at + 4, 4, order)
@@ -35,11 +36,11 @@ def read_block(capture: Capture, buf: Any, at: int, end: int, base: int, state: 
 
 
 def _int(buf: Any, at: int, size: int, order: Any, signed: bool = False) -> int:
-    return int.from_bytes(bytes(buf[at:at + size]), order, signed=signed)
+    return int.from_bytes(bytes(buf[at : at + size]), order, signed=signed)
 
 
 def _section(capture: Capture, buf: Any, at: int, end: int, base: int, state: Any) -> int:
-    magic = bytes(buf[at + 8:at + 12])
+    magic = bytes(buf[at + 8 : at + 12])
     if magic not in (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a"):
         capture.problem("a section header with an unknown byte order mark", base + at)
         return -1
@@ -58,6 +59,7 @@ def _section(capture: Capture, buf: Any, at: int, end: int, base: int, state: An
 
 def _interface(capture: Capture, buf: Any, at: int, size: int, order: Any) -> None:
     from .capture import Interface
+
     link, snaplen = _int(buf, at + 8, 2, order), _int(buf, at + 12, 4, order)
     name, resolution, offset = None, 6, 0
     here, stop = at + 16, at + size - 4
@@ -67,7 +69,7 @@ def _interface(capture: Capture, buf: Any, at: int, size: int, order: Any) -> No
         if code == OPT_END or here + length > stop:
             break
         if code == IF_NAME:
-            name = bytes(buf[here:here + min(length, LONGEST_NAME)]).rstrip(b"\0").decode("utf-8", "replace")
+            name = bytes(buf[here : here + min(length, LONGEST_NAME)]).rstrip(b"\0").decode("utf-8", "replace")
         elif code == IF_TSRESOL and length >= 1:
             resolution = int(buf[here])
         elif code == IF_TSOFFSET and length >= 8:

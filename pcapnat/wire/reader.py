@@ -1,8 +1,10 @@
 """From a path to Packets: open, walk, decode, chunk by chunk."""
+
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +18,13 @@ Progress = Callable[[int, int | None], None]
 KEY_LIMIT = 128
 
 
-class Batch(NamedTuple):
+@dataclass
+class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted. Reused for the next batch.
 
     first_row: frames before this batch; the rows in `quoted.row` count from the batch's start.
     """
+
     packets: Packets
     count: int
     quoted: Quoted
@@ -36,7 +40,7 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) 
         if packets is None or quoted is None or len(packets) < chunk.count:
             packets, quoted = Packets.empty(len(chunk.frames)), Quoted.empty(len(chunk.frames))
         for name in Packets.columns:
-            getattr(packets, name)[:chunk.count] = 0
+            getattr(packets, name)[: chunk.count] = 0
         links = np.ascontiguousarray(capture.table[:, 0])
         quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, limit)
         yield Batch(packets, chunk.count, quoted, quotes, row)
@@ -60,6 +64,7 @@ def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
 
 class Glance(NamedTuple):
     """What the first frames of a file promise: about how many there are, and the snaplens it declares."""
+
     frames: int
     snaplens: list[int]
 

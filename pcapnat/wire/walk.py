@@ -3,6 +3,7 @@
 Both stop, and say where and why, at the first record they cannot take: the end of the chunk, a block that changes
 the interfaces (the caller reads it and goes on), or damage.
 """
+
 from typing import Any
 
 from ..kernel import inner, kernel, load16, load16le, load32, load32le
@@ -75,7 +76,7 @@ def word(buf: Any, at: int, big: int) -> int:
 
 
 @inner
-def nanoseconds(high: int, low: int, interfaces: Any, i: int) -> int:
+def nanoseconds(high: int, low: int, interfaces: Any, i: int) -> Any:
     """A pcapng timestamp in nanoseconds, FAR_FUTURE if it does not fit (pcapng draft, if_tsresol and if_tsoffset).
 
     Its 64 bits are unsigned, so they stay in two halves until they fit. All divisions round down, in steps too.
