@@ -17,8 +17,8 @@ IP, PORTS, TCP, ICMP, IN_QUERY, QUOTE, FRAGMENT = (
 
 # Columns of `life`, one row per conversation, arranged so that a frame touches few cache lines.
 TUPLE, LAST, MARKS, FIRST, PACKETS_AB, PACKETS_BA, BYTES_AB, BYTES_BA = range(8)
-SIDE_A, SIDE_B = 8, 14
-NEXT, NEXT_NS, ACKED, BASE, RETRANSMITTED, _SPARE = range(6)  # within a side
+SIDE_A, SIDE_B, SIDE = 8, 14, 6
+NEXT, NEXT_NS, ACKED, BASE, RETRANSMITTED, REPEATED = range(SIDE)  # within a side
 SYN_NS, RTT_NS, HISTORY, HISTORY_MORE, LETTERS, STREAM, FIRST_ROW, ERRORS = range(20, 28)
 LIFE = 28
 
@@ -71,10 +71,11 @@ def find(
             return -1, 0, j
         if word >> 32 == tag:
             c = word & LOW32
-            if life[c, TUPLE] == there and keys[c, 0] == sh and keys[c, 1] == sl and keys[c, 2] == dh and keys[c, 3] == dl:
-                return c, 0, j
-            if life[c, TUPLE] == back and keys[c, 0] == dh and keys[c, 1] == dl and keys[c, 2] == sh and keys[c, 3] == sl:
-                return c, 1, j
+            # Both directions are compared without a branch between them: which one it is cannot be predicted.
+            ahead = (life[c, TUPLE] == there) & (keys[c, 0] == sh) & (keys[c, 1] == sl) & (keys[c, 2] == dh) & (keys[c, 3] == dl)
+            behind = (life[c, TUPLE] == back) & (keys[c, 0] == dh) & (keys[c, 1] == dl) & (keys[c, 2] == sh) & (keys[c, 3] == sl)
+            if ahead | behind:
+                return c, 0 if ahead else 1, j
         j = (j + 1) & mask
 
 
@@ -125,8 +126,8 @@ def note(life: Any, c: int, d: int, letters: int) -> None:
 @inner
 def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window: int, length: int, time: int) -> None:
     """One TCP segment's mark on its conversation."""
-    me = SIDE_A if d == 0 else SIDE_B
-    other = SIDE_B if d == 0 else SIDE_A
+    me = SIDE_A + d * SIDE
+    other = SIDE_B - d * SIDE
     fin, syn, rst, has_ack = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 4 & 1
     if life[c, me + BASE] < 0:
         life[c, me + BASE] = seq if syn else (seq - 1) & LOW32
@@ -172,24 +173,45 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
     if expected < 0:
         life[c, me + NEXT] = end
         life[c, me + NEXT_NS] = time
-    elif span:
+    else:
         ahead = (seq - expected) & LOW32
-        if 0 < ahead < 0x80000000:
-            note(life, c, d, 1 << GAP_LETTER)
-        elif ahead:
-            # Keep-alive and window probe repeat at most the last byte (RFC 9293 3.8.4).
-            alive = ahead == LOW32 and length <= 1 and not syn and not fin
-            threshold = life[c, RTT_NS] if life[c, RTT_NS] > 0 else OUT_OF_ORDER_NS
-            late = time - life[c, me + NEXT_NS] < threshold and expected != end and not syn
-            if not alive and not late and not (ahead == LOW32 and length > 1):
+        if (ahead != 0) & (span != 0):
+            if ahead < 0x80000000:
+                note(life, c, d, 1 << GAP_LETTER)
+            elif sent_again(life, c, me, other, seq, length, span, ahead, syn | fin, syn, time):
                 life[c, me + RETRANSMITTED] += 1
                 if length:
                     note(life, c, d, 1 << AGAIN_LETTER)
-        if 0 < (end - expected) & LOW32 < 0x80000000:
-            life[c, me + NEXT] = end
-            life[c, me + NEXT_NS] = time
+        # Without a branch, as every other segment carries data and which one cannot be predicted.
+        forward = (span != 0) & (((end - expected - 1) & LOW32) < 0x7FFFFFFF)
+        life[c, me + NEXT] = end if forward else expected
+        life[c, me + NEXT_NS] = time if forward else life[c, me + NEXT_NS]
     if has_ack:
+        repeated = (ack == life[c, me + ACKED]) & (life[c, me + REPEATED] >> 32 == window)
         life[c, me + ACKED] = ack
+        life[c, me + REPEATED] = life[c, me + REPEATED] + (1 if span == 0 else 0) if repeated else window << 32
+
+
+@inner
+def sent_again(
+    life: Any, c: int, me: int, other: int, seq: int, length: int, span: int, ahead: int, control: int, syn: int, time: int
+) -> bool:
+    """Whether a segment that begins before the expected sequence number is a retransmission (else reordered, or a probe)."""
+    # Keep-alive and window probe repeat at most the last byte (RFC 9293 3.8.4).
+    last_byte = ahead == LOW32
+    if last_byte and length <= 1 and not control:
+        return False
+    # Acknowledged before, or asked for by repeated acknowledgments: sent again, however soon.
+    acked = life[c, other + ACKED]
+    if length > 0 and acked > 0 and (acked - seq - length) & LOW32 < 0x80000000:
+        return True
+    if last_byte and length > 1:
+        return False
+    if acked == seq and life[c, other + REPEATED] & LOW32 >= 2:
+        return True
+    threshold = life[c, RTT_NS] if life[c, RTT_NS] > 0 else OUT_OF_ORDER_NS
+    late = time - life[c, me + NEXT_NS] < threshold and life[c, me + NEXT] != (seq + span) & LOW32 and not syn
+    return not late
 
 
 @inner

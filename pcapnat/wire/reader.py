@@ -16,6 +16,8 @@ from .packets import Packets, Quoted
 Progress = Callable[[int, int | None], None]
 """Told (bytes read, size of the file or None) after each chunk."""
 KEY_LIMIT = 128
+READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payload_len")
+"""What following conversations reads of every frame; where nothing else is kept, clearing the rest would be wasted."""
 
 
 @dataclass
@@ -39,7 +41,7 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) 
     for chunk in capture.chunks():
         if packets is None or quoted is None or len(packets) < chunk.count:
             packets, quoted = Packets.empty(len(chunk.frames)), Quoted.empty(len(chunk.frames))
-        for name in Packets.columns:
+        for name in Packets.columns if limit else READ_WITHOUT_MARK:
             getattr(packets, name)[: chunk.count] = 0
         links = np.ascontiguousarray(capture.table[:, 0])
         quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, limit)
