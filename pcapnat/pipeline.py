@@ -64,7 +64,7 @@ def _clocks(boxes: list[Box]) -> list[Clock]:
             known.append(Clock(None, 0, None, step.support, step.notes))
             continue
         sure = None if before.uncertainty_ns is None or step.uncertainty_ns is None else before.uncertainty_ns + step.uncertainty_ns
-        known.append(Clock(before.offset_ns + step.offset_ns, 0, sure, step.support, step.notes))
+        known.append(Clock(before.offset_ns + step.offset_ns, before.drift_ppb + step.drift_ppb, sure, step.support, step.notes))
     return known
 
 

@@ -30,6 +30,8 @@ CLEAR_BITS = 3.0
 SURE_BITS = 60.0
 SAME_FRAME_NS = 50_000_000
 """Delay that is nothing special; each doubling beyond it costs a pair one bit per fingerprint's average."""
+HAIRPIN_NS = 100_000_000
+"""Copies of one frame at one port are a forwarding delay apart; ten times what a busy home router needs."""
 
 
 class Matches(Table):
@@ -134,7 +136,7 @@ def _candidates(here: Port, there: Port, eh: Events, et: Events, found: Votes) -
 def _clock(here: Port, there: Port, eh: Events, et: Events, found: Votes, candidates: _Candidates) -> Clock:
     """From frames of pairs beyond doubt, each frame's fingerprint occurring once on either side."""
     if not len(candidates):
-        return clocks.offset(np.zeros(0), np.zeros(0), np.zeros(0))
+        return clocks.compare(np.zeros(0), np.zeros(0), np.zeros(0), 0)
     best_here = _best(candidates.here, candidates.packet_bits)
     best_there = _best(candidates.there, candidates.packet_bits)
     sure = candidates.packet_bits >= min(SURE_BITS, float(candidates.packet_bits.max()))
@@ -145,7 +147,7 @@ def _clock(here: Port, there: Port, eh: Events, et: Events, found: Votes, candid
     use = single & (trusted[eh.node[found.here] >> 1] == et.node[found.there] >> 1)
     row_h, row_t = eh.row[found.here[use]], et.row[found.there[use]]
     fell = np.sign(here.packets.ttl[row_h].astype(np.int64) - there.packets.ttl[row_t].astype(np.int64))
-    return clocks.offset(here.packets.time_ns[row_h], there.packets.time_ns[row_t], fell)
+    return clocks.compare(here.packets.time_ns[row_h], there.packets.time_ns[row_t], fell, here.first_ns)
 
 
 def _best(group: Array, value: Array) -> Array:
@@ -176,7 +178,8 @@ def _judge(c: _Candidates, here: Port, there: Port, clock: Clock) -> None:
     far = np.select([whole_a & whole_b, whole_a | whole_b, same_a | same_b], [20.0, 16.0, 4.0], -12.0)
     kept_port = np.where(same_a_port & same_b_port, 4.0, 0.0)
     c.by[:] |= np.where(far > 0, int(By.FAR_END), 0)
-    late = np.abs(c.delay - (clock.offset_ns or 0)) / SAME_FRAME_NS if clock.offset_ns is not None else np.zeros(len(c))
+    expected = (clock.offset_ns or 0) + clock.drift_ppb * 1e-9 * (c.here_first - here.first_ns)
+    late = np.abs(c.delay - expected) / SAME_FRAME_NS if clock.offset_ns is not None else np.zeros(len(c))
     c.bits[:] = c.packet_bits + far + kept_port - 2 * np.log2(1 + np.maximum(late - 1, 0))
     # Habits: which address a host becomes, learned from pairs beyond doubt.
     host = _pair_ids(a.a[c.here], near_address) if len(c) else np.zeros(0, np.int64)
@@ -268,8 +271,9 @@ def _matches(c: _Candidates, chosen: Array, margin: Array) -> Matches:
 def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:
     """Conversations that enter and leave the box at the same port: the same frames under two tuples.
 
-    A pair needs the sure amount of evidence or, with less, an endpoint or port that stayed; a TTL that fell on the way
-    from the first copy to the second, in the same sense both ways; and the two must run at the same time.
+    Two hosts that send alike must not pass for one. What only a hairpin shows: each shared frame's TTL fell on the way
+    from one conversation to the other, requests and replies in the opposite sense; its copies are milliseconds apart;
+    and the box rewrote whom the client asked for (it asked for an outside address, and an inside host answered).
     """
     left = np.ones(len(port.conversations), bool)
     left[matched.here] = False
@@ -282,9 +286,12 @@ def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:
     if not len(c):
         return Matches.empty(0)
     _judge(c, port, port, Clock(0, 0, 0, 0))
-    # Copies of a frame at one port are milliseconds apart, and a router lowers the TTL between them.
-    c.bits[:] -= np.where((c.outward == 0) | (np.abs(c.delay) > 1e9), 1000.0, 0.0)
-    c.bits[:] += 8.0
+    asks_b = port.conversations.client()[c.here] != 1
+    asked, asked_port = _other_end(port.conversations, c.here, ~asks_b, True)
+    answers, answers_port = _other_end(port.conversations, c.there, (c.flip == 1) ^ ~asks_b, True)
+    rewritten = (asked != answers).any(axis=1) | (asked_port != answers_port)
+    real = (np.abs(c.outward) == c.shared) & (np.abs(c.delay) < HAIRPIN_NS) & rewritten
+    c.bits[:] = np.where(real, c.bits + 8.0, 0.0)
     chosen, margin, _, _ = _assign(c)
     matches = _matches(c, chosen, margin)
     matches.hairpin[:] = 1

@@ -61,7 +61,8 @@ def _clocks(points: list[Port], clocks: list[Clock]) -> Section:
             sure = f"± {span(clock.uncertainty_ns)}" if clock.uncertainty_ns is not None else "uncertainty unknown"
             lines.append(
                 f"{point.name} is {span(abs(clock.offset_ns))} {way} {points[0].name} ({sure}), "
-                f"by {plural(clock.support, 'frame')} seen at both points"
+                + (f"drifting {clock.drift_ppb / 1000:+.3f} ppm, " if clock.drift_ppb else "")
+                + f"by {plural(clock.support, 'frame')} seen at both points"
             )
         lines += [f"  {note}" for note in clock.notes]
     return Section("Clocks", lines)
