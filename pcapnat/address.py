@@ -75,3 +75,18 @@ def cover(addresses: Iterable[str]) -> list[str]:
         str(net) if len(members) > 1 else min(members)
         for net, members in sorted(groups.items(), key=lambda g: (g[0].version, int(g[0].network_address)))
     ]
+
+
+def common_prefix(prefixes: Iterable[str]) -> str:
+    """The longest prefix that holds all of them, empty if they are of both versions or have next to nothing in common."""
+    nets = [ipaddress.ip_network(p) for p in prefixes]
+    if len({net.version for net in nets}) != 1:
+        return ""
+    low = min(int(net.network_address) for net in nets)
+    high = max(int(net.broadcast_address) for net in nets)
+    bits = 32 if nets[0].version == 4 else 128
+    length = bits - (low ^ high).bit_length()
+    if length < (8 if bits == 32 else 32):
+        return ""
+    kind = ipaddress.IPv4Network if bits == 32 else ipaddress.IPv6Network
+    return str(kind((low >> (bits - length) << (bits - length), length)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..terms import CaptureError, Point
-from ..wire import Capture, Packets, Progress, Quoted, batches
+from ..wire import Batch, Capture, Packets, Progress, Quoted, batches
 from .conversation import Tracker
 from .port import Port
 
@@ -18,6 +18,9 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     """
     opened = [Capture(file) for file in point.files]
     if len(opened) > 1:
+        for capture in opened:
+            if capture.file_bytes is None:
+                raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
         opened.sort(key=lambda capture: (_first_time(capture), capture.path))
     tracker = Tracker()
     packets: list[Packets] = []
@@ -28,7 +31,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         for batch in batches(capture, limit, progress):
             batch.first_row += before
             if point.interface is not None:
-                _only(capture, point.interface, batch.packets, batch.count)
+                _only(capture, point.interface, batch)
             tracker.feed(batch)
             packets.append(batch.packets.take(slice(0, batch.count)))
             quotes = batch.quoted.take(slice(0, batch.quotes))
@@ -76,7 +79,13 @@ def _interfaces(capture: Capture) -> str:
     return "it has " + ", ".join(f"{i.id}" + (f" ({i.name})" if i.name else "") for i in capture.interfaces[:8])
 
 
-def _only(capture: Capture, interface: str, packets: Packets, count: int) -> None:
+def _only(capture: Capture, interface: str, batch: Batch) -> None:
+    """Make nothing of the other interfaces' frames, and drop what they quote."""
     number = _number(capture, interface)
-    other = packets.interface[:count] != (-1 if number is None else number)
-    packets.flags[:count][other] = 0
+    packets, quoted = batch.packets, batch.quoted
+    other = packets.interface[: batch.count] != (-1 if number is None else number)
+    packets.flags[: batch.count][other] = 0
+    kept = np.flatnonzero(~other[quoted.row[: batch.quotes]])
+    for name in Quoted.columns:
+        getattr(quoted, name)[: len(kept)] = getattr(quoted, name)[kept]
+    batch.quotes = len(kept)

@@ -48,9 +48,10 @@ def states(conversations: Conversations) -> list[str]:
 
     a_fin, b_fin = c.marks & (1 << t.FIN_LETTER) != 0, c.marks & (1 << (t.FIN_LETTER + 16)) != 0
     syn, syn_ack, rst = either(t.SYN_LETTER), either(t.SYNACK_LETTER), either(t.RST_LETTER)
-    went_on = either(t.ACK_LETTER) | either(t.DATA_LETTER)
+    met = 0x10001 << t.SYNACK_LETTER  # two SYN-ACKs: a simultaneous open, done without another ACK
+    went_on = either(t.ACK_LETTER) | either(t.DATA_LETTER) | (c.marks & met == met)
     tcp = np.select(
-        [a_fin & b_fin, rst & syn & ~syn_ack & ~went_on, rst, a_fin | b_fin, syn_ack & syn & went_on, syn_ack, syn & ~went_on],
+        [a_fin & b_fin, rst & syn & ~syn_ack & ~went_on, rst, a_fin | b_fin, syn_ack & went_on, syn_ack, syn & ~went_on],
         ["closed", "refused", "reset", "closing", "established", "half-open", "attempt"],
         "partial",
     )

@@ -146,8 +146,8 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
         | (fin & (1 - rst) & (1 - syn)) << FIN_LETTER
         | (rst & (1 - syn)) << RST_LETTER
         | (closed & plain) << ZERO_LETTER
-        | (syn & rst) << BOTH_LETTER
-        | (syn & fin & (1 - rst)) << MULTI_LETTER
+        | (fin & rst & (1 - syn)) << BOTH_LETTER
+        | (syn & (fin | rst)) << MULTI_LETTER
     )
     if letters & ~(life[c, MARKS] >> 16 * d):
         if letters & 1 << SYN_LETTER:
@@ -315,6 +315,7 @@ def follow(
         elif life[c, PACKETS_AB] + life[c, PACKETS_BA] == 0:
             # Only quoted so far: it begins now, and who sends is a.
             life[c, FIRST] = time
+            life[c, LAST] = time
             life[c, FIRST_ROW] = first_row + i
             if d == 1:
                 d = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..address import cover, texts
+from ..address import common_prefix, cover, texts
 from ..analysis import Analysis, Box
 from ..flow import Port, protocol_name
 from ..nat import PortUse
@@ -208,9 +208,9 @@ def sentences(box: Box) -> list[str]:
         for hosts, names in merged.items():
             rows = np.array([i for name in names for i in groups[name]])
             others = set().union(*(h for h in inside_of.values() if h != hosts)) - hosts
-            out.append(
-                f"{_some(_hosts(hosts, others))} leaves as {_some(cover(names) if len(names) > 4 else sorted(names))}; {_kept(box, rows)}."
-            )
+            who = _some(_hosts(hosts, others), len(hosts))
+            whom = _some(cover(names) if len(names) > 4 else sorted(names), len(names))
+            out.append(f"{who} {'leave' if ', ' in who or ' hosts in ' in who else 'leaves'} as {whom}; {_kept(box, rows)}.")
     doors: dict[tuple[str, str, str], int] = {}
     for i in np.flatnonzero((t.kind & 2 != 0) & ((t.from_outside == 1) | (t.hairpin == 1))).tolist():
         outer, inner = (t.inside_dst, t.outside_dst) if t.hairpin[i] else (t.outside_dst, t.inside_dst)
@@ -266,5 +266,12 @@ def _hosts(hosts: frozenset[str], others: set[str]) -> list[str]:
     return prefixes if others.isdisjoint(hosts) and not claimed & set(prefixes) - hosts else sorted(hosts)
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+def _some(names: list[str], hosts: int) -> str:
+    """A few prefixes by name; many as a count of hosts in the one prefix that holds them, where it says something."""
+    if len(names) <= MOST_PREFIXES:
+        return ", ".join(names)
+    whole = common_prefix(names)
+    return f"{hosts} hosts in {whole}" if whole else f"{', '.join(names[:MOST_PREFIXES])} and {len(names) - MOST_PREFIXES} more"
+
+
+MOST_PREFIXES = 6
