@@ -91,10 +91,11 @@ def cross(here: Port, there: Port) -> Crossing:
     matches = _matches(candidates, chosen, margin)
     hairpins = _hairpins(here, events_here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
-    offset = clock.offset_ns or 0
+    offset = clock.offset_ns
+    back = None if offset is None else -offset
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
-    crossing.unmatched_here = _reasons(here, there, -offset, done_here, events_here, candidates.here, undecided_here)
-    crossing.unmatched_there = _reasons(there, here, offset, matches.there, events_there, candidates.there, undecided_there)
+    crossing.unmatched_here = _reasons(here, there, back, done_here, events_here, events_there, candidates.here, undecided_here)
+    crossing.unmatched_there = _reasons(there, here, offset, matches.there, events_there, events_here, candidates.there, undecided_there)
     return crossing
 
 
@@ -298,17 +299,26 @@ def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:
     return matches
 
 
-def _reasons(port: Port, other: Port, to_mine: int, done: Array, e: Events, candidates: Array, undecided: set[int]) -> dict[int, Reason]:
-    """Why each remaining conversation of a port has no counterpart; to_mine turns the other point's times into this one's."""
+def _reasons(
+    port: Port, other: Port, to_mine: int | None, done: Array, e: Events, of_other: Events, candidates: Array, undecided: set[int]
+) -> dict[int, Reason]:
+    """Why each remaining conversation of a port has no counterpart.
+
+    to_mine turns the other point's times into this one's; None: the clocks are not known, and times say nothing.
+    """
     c = port.conversations
     open_ = np.ones(len(c), bool)
     open_[done] = False
     group = port.to_group()
     speaking = np.zeros(len(c), bool)
     speaking[e.node >> 1] = True
+    left = open_[e.node >> 1]
+    common = np.zeros(len(c), bool)  # what it says occurs on the other side, too often to tell whose it is
+    common[e.node[left][np.isin(e.key[left], of_other.key)] >> 1] = True
     rated = np.zeros(len(c), bool)
     rated[candidates] = True
-    begin, end = other.first_ns + to_mine, other.last_ns + to_mine
+    comparable = to_mine is not None and len(other.packets) > 0
+    begin, end = other.first_ns + (to_mine or 0), other.last_ns + (to_mine or 0)
     reasons: dict[int, Reason] = {}
     for i in np.flatnonzero(open_).tolist():
         if group[i]:
@@ -317,14 +327,14 @@ def _reasons(port: Port, other: Port, to_mine: int, done: Array, e: Events, cand
             reasons[i] = Reason.LINK_LOCAL
         elif i in undecided:
             reasons[i] = Reason.RIVALS
-        elif len(other.packets) and c.last_ns[i] < begin:
+        elif comparable and c.last_ns[i] < begin:
             reasons[i] = Reason.BEFORE
-        elif len(other.packets) and c.first_ns[i] > end:
+        elif comparable and c.first_ns[i] > end:
             reasons[i] = Reason.AFTER
-        elif not speaking[i]:
-            reasons[i] = Reason.NOTHING_KEPT
+        elif rated[i]:
+            reasons[i] = Reason.FEW
         else:
-            reasons[i] = Reason.FEW if rated[i] else Reason.ABSENT
+            reasons[i] = Reason.NOTHING_KEPT if common[i] or not speaking[i] else Reason.ABSENT
     return reasons
 
 

@@ -17,7 +17,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     named, frames of other interfaces keep their numbers and belong to nothing.
     """
     opened = [Capture(file) for file in point.files]
-    if len(opened) > 1:
+    if len(opened) > 1 and all(c.file_bytes is not None for c in opened):  # pipes can be read once, in the order given
         for capture in opened:
             if capture.file_bytes is None:
                 raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
@@ -35,7 +35,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             tracker.feed(batch)
             packets.append(batch.packets.take(slice(0, batch.count)))
             quotes = batch.quoted.take(slice(0, batch.quotes))
-            quotes.row[:] += batch.first_row
+            quotes.carrier[:] += batch.first_row
             quoted.append(quotes)
             conversation.append(tracker.conversation[: batch.count].copy())
             reverse.append(tracker.reverse[: batch.count].copy())
@@ -85,7 +85,7 @@ def _only(capture: Capture, interface: str, batch: Batch) -> None:
     packets, quoted = batch.packets, batch.quoted
     other = packets.interface[: batch.count] != (-1 if number is None else number)
     packets.flags[: batch.count][other] = 0
-    kept = np.flatnonzero(~other[quoted.row[: batch.quotes]])
+    kept = np.flatnonzero(~other[quoted.carrier[: batch.quotes]])
     for name in Quoted.columns:
         getattr(quoted, name)[: len(kept)] = getattr(quoted, name)[kept]
     batch.quotes = len(kept)

@@ -194,7 +194,7 @@ def transport(
             key = mix(key, kind << 24 | buf[at + 1] << 16 | load16(buf, at + 6))
         elif error(proto, kind):
             if quote(buf, at + 8, end, q, quoted):
-                q.row[quoted] = i
+                q.carrier[quoted] = i
                 quoted += 1
                 flags |= QUOTE
             limit = 0

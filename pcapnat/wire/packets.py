@@ -105,7 +105,7 @@ class Packets(Table):
 class Quoted(Table):
     """One row per packet quoted inside an ICMP error. It is not a frame: nothing counts it as traffic."""
 
-    row = column("int64", "row of the carrying frame in Packets")
+    carrier = column("int64", "row in Packets of the frame that carries it")
     proto = column("uint8", "protocol of the quoted packet")
     src = column("uint64", "its source address", width=2)
     dst = column("uint64", "its destination address", width=2)

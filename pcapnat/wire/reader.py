@@ -24,7 +24,7 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `quoted.row` count from the batch's start.
+    first_row: frames before this batch; the rows in `quoted.carrier` count from the batch's start.
     """
 
     packets: Packets
@@ -59,7 +59,7 @@ def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
     for batch in batches(capture, limit):
         packets.append(batch.packets.take(slice(0, batch.count)))
         quotes = batch.quoted.take(slice(0, batch.quotes))
-        quotes.row[:] += batch.first_row
+        quotes.carrier[:] += batch.first_row
         quoted.append(quotes)
     return capture, Packets.join(packets, consume=True), Quoted.join(quoted)
 
