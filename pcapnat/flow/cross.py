@@ -18,7 +18,7 @@ from ..table import Array, Table, column
 from ..terms import Clock, Reason
 from . import clock as clocks
 from .conversation import Conversations
-from .fingerprint import By, Events, Votes, events, votes
+from .fingerprint import By, Candidates, Index
 from .port import Port
 
 ENOUGH_BITS = 24.0
@@ -63,92 +63,32 @@ class Crossing:
     unmatched_there: dict[int, Reason] = field(default_factory=dict)
 
 
-class _Candidates(Table):
-    here = column("int64", "conversation here")
-    there = column("int64", "conversation there")
-    flip = column("uint8", "1 if a here is b there")
-    packet_bits = column("float64", "bits from fingerprints")
-    bits = column("float64", "bits in all")
-    by = column("int64", "By")
-    shared = column("int64", "fingerprints shared")
-    outward = column("int64", "frames a to b whose TTL says they went from here to there, minus those that came")
-    here_first = column("int64", "first time here of a shared frame")
-    here_last = column("int64", "last time here of a shared frame")
-    there_first = column("int64", "first time there of a shared frame")
-    there_last = column("int64", "last time there of a shared frame")
-    delay = column("float64", "mean time there minus time here of shared frames", unit="ns")
-
-
 def cross(here: Port, there: Port) -> Crossing:
     """Find which conversation at one port of a box is which at the other."""
-    wanted_here, wanted_there = ~here.to_group(), ~there.to_group()
-    events_here, events_there = events(here, wanted_here), events(there, wanted_there)
-    found = votes(events_here, events_there)
-    candidates = _candidates(here, there, events_here, events_there, found)
-    clock = _clock(here, there, events_here, events_there, found, candidates)
+    index = Index(here, there, ~here.to_group(), ~there.to_group())
+    candidates = index.candidates()
+    clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
     matches = _matches(candidates, chosen, margin)
-    hairpins = _hairpins(here, events_here, matches)
+    hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
-    offset = clock.offset_ns
-    back = None if offset is None else -offset
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
-    crossing.unmatched_here = _reasons(here, there, back, done_here, events_here, events_there, candidates.here, undecided_here)
-    crossing.unmatched_there = _reasons(there, here, offset, matches.there, events_there, events_here, candidates.there, undecided_there)
+    crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
+    crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
 
 
-def _candidates(here: Port, there: Port, eh: Events, et: Events, found: Votes) -> _Candidates:
-    """Votes added up per (conversation here, conversation there, orientation)."""
-    if not len(found.bits):
-        return _Candidates.empty(0)
-    node_h, node_t = eh.node[found.here], et.node[found.there]
-    flip = (node_h ^ node_t) & 1
-    pair = ((node_h >> 1) * len(there.conversations) + (node_t >> 1)) * 2 + flip
-    order = np.argsort(pair, kind="stable")
-    pair, bits, by = pair[order], found.bits[order], found.by[order]
-    row_h, row_t = eh.row[found.here[order]], et.row[found.there[order]]
-    starts = np.flatnonzero(np.append(True, pair[1:] != pair[:-1]))
-    ph, pt = here.packets, there.packets
-    time_h, time_t = ph.time_ns[row_h], pt.time_ns[row_t]
-    fell = np.sign(ph.ttl[row_h].astype(np.int64) - pt.ttl[row_t].astype(np.int64))
-    fell = np.where(here.reverse[row_h] == 1, -fell, fell)
-    shared = np.diff(np.append(starts, len(pair)))
-    kind = pair[starts]
-    conversation = kind >> 1
-    return _Candidates(
-        here=conversation // len(there.conversations),
-        there=conversation % len(there.conversations),
-        flip=(kind & 1).astype(np.uint8),
-        packet_bits=np.add.reduceat(bits, starts),
-        bits=np.zeros(len(starts)),
-        by=np.bitwise_or.reduceat(by, starts),
-        shared=shared,
-        outward=np.add.reduceat(fell, starts),
-        here_first=np.minimum.reduceat(time_h, starts),
-        here_last=np.maximum.reduceat(time_h, starts),
-        there_first=np.minimum.reduceat(time_t, starts),
-        there_last=np.maximum.reduceat(time_t, starts),
-        delay=np.add.reduceat((time_t - time_h).astype(np.float64), starts) / shared,
-    )
-
-
-def _clock(here: Port, there: Port, eh: Events, et: Events, found: Votes, candidates: _Candidates) -> Clock:
+def _clock(index: Index, candidates: Candidates) -> Clock:
     """From frames of pairs beyond doubt, each frame's fingerprint occurring once on either side."""
-    if not len(candidates):
-        return clocks.compare(np.zeros(0), np.zeros(0), np.zeros(0), 0)
-    best_here = _best(candidates.here, candidates.packet_bits)
-    best_there = _best(candidates.there, candidates.packet_bits)
-    sure = candidates.packet_bits >= min(SURE_BITS, float(candidates.packet_bits.max()))
-    sure &= (candidates.packet_bits == best_here[candidates.here]) & (candidates.packet_bits == best_there[candidates.there])
-    trusted = np.zeros((len(here.conversations),), np.int64) - 1
-    trusted[candidates.here[sure]] = candidates.there[sure]
-    single = _once(eh.key)[found.here] & _once(et.key)[found.there]
-    use = single & (trusted[eh.node[found.here] >> 1] == et.node[found.there] >> 1)
-    row_h, row_t = eh.row[found.here[use]], et.row[found.there[use]]
-    fell = np.sign(here.packets.ttl[row_h].astype(np.int64) - there.packets.ttl[row_t].astype(np.int64))
-    return clocks.compare(here.packets.time_ns[row_h], there.packets.time_ns[row_t], fell, here.first_ns)
+    trusted = np.full(len(index.here.conversations), -1, np.int64)
+    if len(candidates):
+        best_here = _best(candidates.here, candidates.packet_bits)
+        best_there = _best(candidates.there, candidates.packet_bits)
+        sure = candidates.packet_bits >= min(SURE_BITS, float(candidates.packet_bits.max()))
+        sure &= (candidates.packet_bits == best_here[candidates.here]) & (candidates.packet_bits == best_there[candidates.there])
+        trusted[candidates.here[sure]] = candidates.there[sure]
+    return clocks.compare(*index.travel(trusted), index.here.first_ns)
 
 
 def _best(group: Array, value: Array) -> Array:
@@ -158,13 +98,7 @@ def _best(group: Array, value: Array) -> Array:
     return best
 
 
-def _once(key: Array) -> Array:
-    """Which elements occur exactly once."""
-    _, back, counts = np.unique(key, return_inverse=True, return_counts=True)
-    return np.asarray(counts[back.ravel()] == 1)
-
-
-def _judge(c: _Candidates, here: Port, there: Port, clock: Clock) -> None:
+def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     """Add to the packets' evidence what endpoints, clock and the box's habits say."""
     a, b = here.conversations, there.conversations
     flip = c.flip == 1
@@ -202,7 +136,7 @@ def _pair_ids(one: Array, other: Array) -> Array:
     return np.asarray(back.ravel())
 
 
-def _assign(c: _Candidates) -> tuple[Array, Array, set[int], set[int]]:
+def _assign(c: Candidates) -> tuple[Array, Array, set[int], set[int]]:
     """Choose candidates, best first: (their numbers, margins, conversations left undecided here and there)."""
     good = np.flatnonzero((c.bits >= ENOUGH_BITS) & (c.packet_bits >= PACKET_BITS))
     order = good[np.lexsort((c.there[good], c.here[good], -c.bits[good]))]
@@ -254,7 +188,7 @@ def _assign(c: _Candidates) -> tuple[Array, Array, set[int], set[int]]:
     return np.array(chosen, np.int64), np.array(margins), undecided_here, undecided_there
 
 
-def _matches(c: _Candidates, chosen: Array, margin: Array) -> Matches:
+def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:
     order = np.lexsort((c.there_first[chosen], c.here_first[chosen], c.here[chosen]))
     k = chosen[order]
     return Matches(
@@ -269,7 +203,7 @@ def _matches(c: _Candidates, chosen: Array, margin: Array) -> Matches:
     )
 
 
-def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:
+def _hairpins(port: Port, matched: Matches) -> Matches:
     """Conversations that enter and leave the box at the same port: the same frames under two tuples.
 
     Two hosts that send alike must not pass for one. What only a hairpin shows: each shared frame's TTL fell on the way
@@ -278,12 +212,7 @@ def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:
     """
     left = np.ones(len(port.conversations), bool)
     left[matched.here] = False
-    mine = left[e.node >> 1]
-    e = Events(*[part[mine] for part in e])
-    found = votes(e, e)
-    keep = e.node[found.here] >> 1 < e.node[found.there] >> 1
-    found = Votes(*[part[keep] for part in found])
-    c = _candidates(port, port, e, e, found)
+    c = Index(port, None, left & ~port.to_group()).candidates()
     if not len(c):
         return Matches.empty(0)
     _judge(c, port, port, Clock(0, 0, 0, 0))
@@ -299,22 +228,16 @@ def _hairpins(port: Port, e: Events, matched: Matches) -> Matches:
     return matches
 
 
-def _reasons(
-    port: Port, other: Port, to_mine: int | None, done: Array, e: Events, of_other: Events, candidates: Array, undecided: set[int]
-) -> dict[int, Reason]:
-    """Why each remaining conversation of a port has no counterpart.
-
-    to_mine turns the other point's times into this one's; None: the clocks are not known, and times say nothing.
-    """
+def _reasons(index: Index, at_here: bool, clock: Clock, done: Array, candidates: Array, undecided: set[int]) -> dict[int, Reason]:
+    """Why each remaining conversation of one port has no counterpart at the other."""
+    port, other = (index.here, index.there) if at_here else (index.there, index.here)
+    to_mine = None if clock.offset_ns is None else -clock.offset_ns if at_here else clock.offset_ns  # None: times say nothing
+    speaking = index.speaking_here if at_here else index.speaking_there
     c = port.conversations
     open_ = np.ones(len(c), bool)
     open_[done] = False
     group = port.to_group()
-    speaking = np.zeros(len(c), bool)
-    speaking[e.node >> 1] = True
-    left = open_[e.node >> 1]
-    common = np.zeros(len(c), bool)  # what it says occurs on the other side, too often to tell whose it is
-    common[e.node[left][np.isin(e.key[left], of_other.key)] >> 1] = True
+    common = index.echoed(open_, at_here)  # what it says occurs on the other side, too often to tell whose it is
     rated = np.zeros(len(c), bool)
     rated[candidates] = True
     comparable = to_mine is not None and len(other.packets) > 0

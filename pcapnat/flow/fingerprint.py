@@ -1,6 +1,6 @@
 """Fingerprints: what of a frame survives a box, how much it proves, and which conversations share which.
 
-Two families. The frame's `key` (see wire/decode.py) and the key together with the IP identification, which most boxes
+Two families. The frame's `key` (see wire/decode.py), and the key together with the IP identification, which most boxes
 leave alone and which tells equal payloads apart. A fingerprint that m conversations here and n there share proves
 log2(m n) bits less; beyond MANY combinations it proves nothing and costs nothing: that keeps the work linear.
 """
@@ -8,138 +8,155 @@ log2(m n) bits less; beyond MANY combinations it proves nothing and costs nothin
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import NamedTuple
 
 import numpy as np
 
-from ..table import Array
-from ..wire import Flag
+from ..table import Array, Table, column
+from . import vote as v
 from .port import Port
-
-MANY = 64
-ISN_BITS, SEGMENT_BITS, PAYLOAD_BITS, ECHO_BITS, IP_ID_BITS = 32.0, 48.0, 40.0, 16.0, 12.0
 
 
 class By(IntFlag):
     """What a match rests on."""
 
-    ISN = 1
-    SEQUENCE = 2
-    PAYLOAD = 4
-    DNS = 8
-    ECHO = 16
-    IP_ID = 32
-    FAR_END = 64
+    ISN = v.ISN
+    SEQUENCE = v.SEQUENCE
+    PAYLOAD = v.PAYLOAD
+    DNS = v.DNS
+    ECHO = v.ECHO
+    IP_ID = v.IP_ID
+    FAR_END = v.FAR_END
 
     def names(self) -> list[str]:
         """As the JSON document writes them."""
-        words = {
-            By.ISN: "isn",
-            By.SEQUENCE: "sequence",
-            By.PAYLOAD: "payload",
-            By.DNS: "dns-id",
-            By.ECHO: "echo",
-            By.IP_ID: "ip-id",
-            By.FAR_END: "far-endpoint",
-        }
-        return [word for kind, word in words.items() if kind in self]
+        return [word for kind, word in WORDS.items() if kind in self]
 
 
-class Events(NamedTuple):
-    """Frames that carry a fingerprint, as columns: row, key, refined key (0: none), conversation * 2 + direction, bits, kind."""
-
-    row: Array
-    key: Array
-    refined: Array
-    node: Array
-    bits: Array
-    by: Array
+WORDS = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
+         By.FAR_END: "far-endpoint"}  # fmt: skip
+assert WORDS.keys() == set(By)
 
 
-class Votes(NamedTuple):
-    """One row per (frame here, frame there) with one fingerprint in their two conversations."""
+class Candidates(Table):
+    """One row per two conversations, and orientation, that share a rare fingerprint."""
 
-    here: Array
-    there: Array
-    bits: Array
-    by: Array
-
-
-def events(port: Port, wanted: Array) -> Events:
-    """The fingerprints of a port's frames in conversations where wanted[conversation]."""
-    p = port.packets
-    flags = p.flags
-    rows = np.flatnonzero((port.conversation >= 0) & (flags & int(Flag.KEY) != 0))
-    rows = rows[wanted[port.conversation[rows]]]
-    flags = flags[rows]
-    size = np.minimum(p.payload_len[rows].astype(np.int64), 64)
-    tcp, echo = flags & int(Flag.TCP) != 0, flags & int(Flag.IN_QUERY) != 0
-    bits_set = p.tcp_flags[rows]
-    syn = tcp & (bits_set & 2 != 0)
-    with_ack = tcp & (bits_set & 16 != 0)
-    # A lone SYN proves 32 bits of sequence number; with an acknowledgment two of them, not quite independent any more.
-    # A segment with neither number worth anything (seq and ack 0, as some RSTs have) proves nothing.
-    bits = np.select(
-        [syn & ~with_ack, with_ack, tcp, echo],
-        [ISN_BITS, SEGMENT_BITS, ISN_BITS, np.minimum(ECHO_BITS + 8.0 * size, PAYLOAD_BITS)],
-        np.minimum(8.0 * size, PAYLOAD_BITS),
-    )
-    bits = np.where(tcp & (p.seq[rows] == 0) & (p.ack[rows] == 0) & (size == 0), 0.0, bits)
-    dns = (flags & int(Flag.UDP) != 0) & ((p.sport[rows] == 53) | (p.dport[rows] == 53)) & (size >= 12)
-    by = np.select(
-        [syn, tcp & (size > 0), tcp, echo, dns], [By.ISN, By.SEQUENCE | By.PAYLOAD, By.SEQUENCE, By.ECHO, By.DNS | By.PAYLOAD], By.PAYLOAD
-    ).astype(np.int64)
-    useful = bits > 0
-    rows, bits, by, flags = rows[useful], bits[useful], by[useful], flags[useful]
-    key = p.key[rows]
-    ident = p.ip_id[rows].astype(np.int64)
-    refined = np.where((ident != 0) & (flags & int(Flag.V6) == 0), key ^ (ident * 0x5851F42D4C957F2D & (1 << 62) - 1), 0)
-    return Events(rows, key, refined, port.conversation[rows].astype(np.int64) * 2 + port.reverse[rows], bits, by)
+    here = column("int64", "conversation here")
+    there = column("int64", "conversation there")
+    flip = column("uint8", "1 if a here is b there")
+    packet_bits = column("float64", "what their shared fingerprints prove", unit="bits")
+    bits = column("float64", "what everything proves", unit="bits")
+    by = column("int64", "what it rests on, see By")
+    shared = column("int64", "fingerprints shared")
+    outward = column("int64", "frames whose TTL says that a to b leads from here to there, minus those that say the opposite")
+    here_first = column("int64", "first time here of a shared frame", unit="ns")
+    here_last = column("int64", "last time here of a shared frame", unit="ns")
+    there_first = column("int64", "first time there of a shared frame", unit="ns")
+    there_last = column("int64", "last time there of a shared frame", unit="ns")
+    delay = column("float64", "mean time there minus time here of shared frames", unit="ns")
 
 
-def votes(here: Events, there: Events) -> Votes:
-    """Every two conversations that share a rare fingerprint, once per fingerprint, with the bits it proves."""
-    plain = _join(here.key, here.node, there.key, there.node)
-    i, j, many = plain
-    bits = np.maximum(here.bits[i] - np.log2(many), 0.0)
-    with_id, with_id_there = np.flatnonzero(here.refined), np.flatnonzero(there.refined)
-    ri, rj, rmany = _join(here.refined[with_id], here.node[with_id], there.refined[with_id_there], there.node[with_id_there])
-    ri, rj = with_id[ri], with_id_there[rj]
-    # Where the key alone was too common to count, the key's own bits were not counted either: half of them are now.
-    common = ~np.isin(here.key[ri], here.key[i])
-    refined_bits = np.maximum(IP_ID_BITS + np.where(common, here.bits[ri] / 2, 0.0) - np.log2(rmany), 0.0)
-    return Votes(
-        np.concatenate([i, ri]),
-        np.concatenate([j, rj]),
-        np.concatenate([bits, refined_bits]),
-        np.concatenate([here.by[i], np.where(common, here.by[ri], 0) | int(By.IP_ID)]),
-    )
+class Index:
+    """The fingerprints of two ports' frames in wanted conversations (one port: to find conversations that are copies of others)."""
+
+    def __init__(self, here: Port, there: Port | None, wanted_here: Array, wanted_there: Array | None = None):
+        self.here, self.other, self.there = here, there, there or here
+        self.speaking_here = np.zeros(len(here.conversations), np.uint8)
+        """(c,) 1 for conversations that have a fingerprint at all."""
+        self.speaking_there = np.zeros(len(self.there.conversations), np.uint8)
+        self._plain = _Family(v.PLAIN, self)
+        self._refined = _Family(v.REFINED, self)
+        for family in (self._plain, self._refined):
+            family.enter(here, 0, wanted_here, self.speaking_here)
+            if there is not None and wanted_there is not None:
+                family.enter(there, 1, wanted_there, self.speaking_there)
+
+    def candidates(self) -> Candidates:
+        """Everything that shares something, added up, in the order of the conversations."""
+        tally = _Tally()
+        base = self.there.first_ns - self.here.first_ns
+        here, there, plain = self.here, self.there, self._plain
+        for family in (self._plain, self._refined):
+            family.state[v.NEXT_ENTRY] = 0
+            family.state[v.PAIRS] = tally.pairs
+            while not v.tally(here.packets, there.packets, here.conversation, there.conversation, here.reverse, there.reverse,
+                              len(there.conversations), self.other is None, family.number, family.keys, family.entries, family.chains[0],
+                              family.chains[1], plain.slots, len(plain.slots) - 1, plain.keys, plain.entries, LOG2, base, tally.slots,
+                              len(tally.slots) - 1, tally.rows, family.state):  # fmt: skip
+                tally.grow(int(family.state[v.PAIRS]))
+            tally.pairs = int(family.state[v.PAIRS])
+        rows = tally.rows[: tally.pairs]
+        rows = rows[np.argsort(rows[:, v.PAIR])]
+        pair = rows[:, v.PAIR] >> 1
+        width = max(1, len(self.there.conversations))
+        return Candidates(
+            here=pair // width, there=pair % width, flip=(rows[:, v.PAIR] & 1).astype(np.uint8), packet_bits=rows[:, v.MILLIBITS] / 1000.0,
+            bits=np.zeros(len(rows)), by=rows[:, v.BASIS].copy(), shared=rows[:, v.SHARED].copy(), outward=rows[:, v.OUTWARD].copy(),
+            here_first=rows[:, v.HERE_FIRST].copy(), here_last=rows[:, v.HERE_LAST].copy(), there_first=rows[:, v.THERE_FIRST].copy(),
+            there_last=rows[:, v.THERE_LAST].copy(), delay=base + rows[:, v.DELAY] / np.maximum(rows[:, v.SHARED], 1))  # fmt: skip
+
+    def travel(self, trusted: Array) -> tuple[Array, Array, Array]:
+        """Times here and there, and directions (1 from here to there), of frames that occur once on either side in trusted pairs.
+
+        trusted: (c,) counterpart there of each conversation here, -1 for none.
+        """
+        f = self._plain
+        count = int(f.state[v.ENTRIES])
+        here_ns, there_ns, outward = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int8)
+        n = v.travel(self.here.packets, self.there.packets, self.here.conversation, self.there.conversation, trusted, f.entries, count,
+                     here_ns, there_ns, outward)  # fmt: skip
+        return here_ns[:n], there_ns[:n], outward[:n]
+
+    def echoed(self, left: Array, at_here: bool) -> Array:
+        """(c,) of one side's conversations where left: 1 for those that say something the other side says too."""
+        port = self.here if at_here else self.there
+        common = np.zeros(len(port.conversations), np.uint8)
+        f = self._plain
+        v.echoed(
+            port.packets,
+            port.conversation,
+            left.astype(np.uint8),
+            1 if at_here else 0,
+            f.slots,
+            len(f.slots) - 1,
+            f.keys,
+            f.entries,
+            common,
+        )
+        return common
 
 
-def _join(key_a: Array, node_a: Array, key_b: Array, node_b: Array) -> tuple[Array, Array, Array]:
-    """Pairs (i, j) of equal keys, each (key, node, node) once; with the number of pairs its key makes, at most MANY."""
-    a, starts_a, counts_a, keys_a = _grouped(key_a, node_a)
-    b, starts_b, counts_b, keys_b = _grouped(key_b, node_b)
-    _, ga, gb = np.intersect1d(keys_a, keys_b, assume_unique=True, return_indices=True)
-    many = counts_a[ga] * counts_b[gb]
-    keep = many <= MANY
-    ga, gb, many = ga[keep], gb[keep], many[keep]
-    within = np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
-    wide = np.repeat(counts_b[gb], many)
-    i = a[np.repeat(starts_a[ga], many) + within // wide] if len(wide) else np.zeros(0, np.int64)
-    j = b[np.repeat(starts_b[gb], many) + within % wide] if len(wide) else np.zeros(0, np.int64)
-    return i, j, np.repeat(many, many).astype(np.float64)
+class _Family:
+    """One family's entries, and the chains of rows that show them."""
+
+    def __init__(self, number: int, index: Index):
+        rows = len(index.here.packets) + (len(index.there.packets) if index.other else 0)
+        self.number = number
+        self.slots = np.zeros(1 << max(8, (2 * rows - 1).bit_length()), np.int32)
+        self.keys = np.zeros(rows, np.int64)
+        self.entries = np.zeros((rows, v.ENTRY), np.int32)
+        self.state = np.zeros(v.STATE, np.int64)
+        self.chains = [np.zeros(len(index.here.packets), np.int32)]
+        self.chains.append(np.zeros(len(index.there.packets), np.int32) if index.other else self.chains[0])
+
+    def enter(self, port: Port, side: int, wanted: Array, speaking: Array) -> None:
+        v.enter(port.packets, port.conversation, port.reverse, wanted.astype(np.uint8), self.number, side, self.slots, len(self.slots) - 1,
+                self.keys, self.entries, self.chains[side], self.state, speaking)  # fmt: skip
 
 
-def _grouped(key: Array, node: Array) -> tuple[Array, Array, Array, Array]:
-    """First row of each (key, node), ordered by key, with the start and size of each key's group and the keys."""
-    order = np.lexsort((node, key))
-    k, n = key[order], node[order]
-    first = np.ones(len(k), bool)
-    first[1:] = (k[1:] != k[:-1]) | (n[1:] != n[:-1])
-    order, k = order[first], k[first]
-    head = np.ones(len(k), bool)
-    head[1:] = k[1:] != k[:-1]
-    starts = np.flatnonzero(head)
-    counts = np.diff(np.append(starts, len(k)))
-    return order, starts, counts, k[starts]
+class _Tally:
+    """Pairs of conversations by number, grown when full."""
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self.rows = np.zeros((1 << 12, v.TALLY), np.int64)
+        self.slots = np.zeros(1 << 14, np.int32)
+
+    def grow(self, pairs: int) -> None:
+        rows = np.zeros((4 * len(self.rows), v.TALLY), np.int64)
+        rows[:pairs] = self.rows[:pairs]
+        self.rows = rows
+        self.slots = np.zeros(4 * len(rows), np.int32)
+        v.again(self.rows, pairs, self.slots, len(self.slots) - 1)
+
+
+LOG2 = np.array([0] + [round(1000 * np.log2(k)) for k in range(1, v.MANY + 1)], np.int64)
