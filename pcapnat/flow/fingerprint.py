@@ -148,8 +148,8 @@ class _Tally:
 
     def __init__(self) -> None:
         self.pairs = 0
-        self.rows = np.zeros((1 << 12, v.TALLY), np.int64)
-        self.slots = np.zeros(1 << 14, np.int32)
+        self.rows = np.zeros((FIRST_PAIRS, v.TALLY), np.int64)
+        self.slots = np.zeros(4 * FIRST_PAIRS, np.int32)
 
     def grow(self, pairs: int) -> None:
         rows = np.zeros((4 * len(self.rows), v.TALLY), np.int64)
@@ -160,3 +160,4 @@ class _Tally:
 
 
 LOG2 = np.array([0] + [round(1000 * np.log2(k)) for k in range(1, v.MANY + 1)], np.int64)
+FIRST_PAIRS = 1 << 12

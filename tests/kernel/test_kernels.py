@@ -15,7 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pcapnat.flow import observe
+from pcapnat.flow import cross, fingerprint, observe
+from pcapnat.flow import vote as v
 from pcapnat.kernel import digest, kernel, load16, load16le, load32, load32le, load64, mix, native, prepare, signed
 from pcapnat.kernel import engine as kernel_engine
 from pcapnat.kernel.engine import INNER, KERNELS, Kernel
@@ -413,9 +414,11 @@ def crowded(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_every_kernel_gives_the_same_both_ways(natively: Natively, captures: list[str], crowded: str) -> None:
-    """Every column of every bundled capture, walked, decoded and followed, plain and native."""
+def test_every_kernel_gives_the_same_both_ways(natively: Natively, captures: list[str], crowded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every column of every bundled capture, walked, decoded and followed, and of every pair, crossed, plain and native."""
+    monkeypatch.setattr(fingerprint, "FIRST_PAIRS", v.MANY)  # so that the tallies have to grow
     called: set[str] = set()
+    ports: dict[str, tuple[Any, Any]] = {}
 
     def counted(k: Kernel) -> Callable[[int], int]:
         code = k.native
@@ -437,4 +440,18 @@ def test_every_kernel_gives_the_same_both_ways(natively: Natively, captures: lis
         assert len(mine) > 40
         assert mine.keys() == other.keys()
         assert [name for name in mine if not np.array_equal(mine[name], other[name])] == [], path
+        ports[path] = plain, native_way
+    for path in captures:
+        outer = path.replace("inside.", "outside.")
+        if outer == path or outer not in ports:
+            continue
+        plain_cross = cross(ports[path][0], ports[outer][0])
+        with natively():
+            for k in KERNELS:
+                k.native = counted(k)
+            native_cross = cross(ports[path][1], ports[outer][1])
+        assert plain_cross.clock == native_cross.clock
+        assert plain_cross.unmatched_here == native_cross.unmatched_here
+        one, two = plain_cross.matches, native_cross.matches
+        assert [name for name in one.columns if not np.array_equal(getattr(one, name), getattr(two, name))] == [], path
     assert {k.name for k in KERNELS} == called
