@@ -414,7 +414,9 @@ def crowded(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_every_kernel_gives_the_same_both_ways(natively: Natively, captures: list[str], crowded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_kernel_gives_the_same_both_ways(
+    natively: Natively, captures: list[str], crowded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every column of every bundled capture, walked, decoded and followed, and of every pair, crossed, plain and native."""
     monkeypatch.setattr(fingerprint, "FIRST_PAIRS", v.MANY)  # so that the tallies have to grow
     called: set[str] = set()
