@@ -52,7 +52,7 @@ def _box(here: Port, there: Port) -> Box:
     crossing = cross(here, there)
     crossed = translations(crossing)
     mapped, rows = mappings(crossed)
-    return Box(crossing, box_kind(crossing, crossed), crossed, mapped, rows, port_use(mapped))
+    return Box(crossing, box_kind(crossing, crossed), crossed, mapped, rows, port_use(mapped, rows, crossed))
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:

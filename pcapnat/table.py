@@ -65,6 +65,21 @@ class Table:
         """The rows given by a slice, mask or index array, as a new table (copied, so the old one can be reused)."""
         return type(self)(**{n: np.array(getattr(self, n)[rows]) for n in self.columns})
 
+    def part(self, start: int, stop: int) -> Self:
+        """Rows start..stop-1 as a table over the same memory."""
+        return type(self)(**{n: getattr(self, n)[start:stop] for n in self.columns})
+
+    def grown(self, rows: int) -> Self:
+        """A table of `rows` rows that begins with these; this one is emptied, each column freed as soon as it is copied."""
+        larger = type(self).empty(0)
+        for name, c in self.columns.items():
+            old = vars(self).pop(name)
+            new = np.zeros((rows, c.width) if c.width else rows, c.dtype)
+            new[: len(old)] = old
+            vars(larger)[name] = new
+        vars(self).clear()
+        return larger
+
     def row(self, index: int) -> Any:
         """One row as a named tuple of scalars (and small arrays for wide columns)."""
         return self.record()(*[getattr(self, n)[index] for n in self.columns])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..terms import CaptureError, Point
-from ..wire import Batch, Capture, Packets, Progress, Quoted, batches
+from ..wire import Batch, Capture, Progress, Quoted, Store, batches, glance
 from .conversation import Tracker
 from .port import Port
 
@@ -17,23 +17,22 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     named, frames of other interfaces keep their numbers and belong to nothing.
     """
     opened = [Capture(file) for file in point.files]
-    if len(opened) > 1 and all(c.file_bytes is not None for c in opened):  # pipes can be read once, in the order given
+    if len(opened) > 1:
         for capture in opened:
             if capture.file_bytes is None:
                 raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
         opened.sort(key=lambda capture: (_first_time(capture), capture.path))
-    tracker = Tracker()
-    packets: list[Packets] = []
+    frames = sum(glance(file).frames for file in point.files)
+    tracker, store = Tracker(frames), Store(frames)
     quoted: list[Quoted] = []
     conversation, reverse, about, rows = [], [], [], []
     before = 0
     for capture in opened:
-        for batch in batches(capture, limit, progress):
+        for batch in batches(capture, limit, progress, store):
             batch.first_row += before
             if point.interface is not None:
                 _only(capture, point.interface, batch)
             tracker.feed(batch)
-            packets.append(batch.packets.take(slice(0, batch.count)))
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.carrier[:] += batch.first_row
             quoted.append(quotes)
@@ -50,7 +49,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         point.name,
         tuple(c.path for c in opened),
         tuple(rows),
-        Packets.join(packets, consume=True),
+        store.packets(),
         Quoted.join(quoted),
         conversations,
         number[np.concatenate(conversation)] if conversation else np.zeros(0, np.int64),

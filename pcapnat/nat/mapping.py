@@ -74,13 +74,14 @@ class PortUse:
     """Outside ports per IANA range."""
 
 
-def port_use(m: Mappings) -> list[PortUse]:
-    """Source ports of dynamic mappings, per protocol with ports."""
+def port_use(m: Mappings, rows_of: Array, t: Translations) -> list[PortUse]:
+    """Source ports of dynamic mappings made from inside, per protocol with ports; rows_of is what comes with the mappings."""
     from ..ports import CLASSES
 
     used = []
-    for proto in np.unique(m.proto[(m.static == 0) & (m.outside_port >= 0)]).tolist():
-        rows = (m.proto == proto) & (m.static == 0) & (m.outside_port >= 0)
+    made_inside = (m.static == 0) & (m.outside_port >= 0) & (t.from_outside[rows_of[m.start]] == 0)
+    for proto in np.unique(m.proto[made_inside]).tolist():
+        rows = made_inside & (m.proto == proto)
         ports = m.outside_port[rows]
         classes = {name: int(((ports >= low) & (ports <= high)).sum()) for name, (low, high) in CLASSES.items()}
         used.append(PortUse(proto, int(rows.sum()), int((ports == m.inside_port[rows]).sum()), int(ports.min()), int(ports.max()), classes))

@@ -6,7 +6,7 @@ May use kernel, table, terms and numpy. Touches capture files, reading only. Nev
 from .capture import Capture, Interface
 from .link import LINKS
 from .packets import Flag, Frames, Packets, Quoted
-from .reader import Batch, Glance, Progress, batches, glance, key_limit, read
+from .reader import Batch, Glance, Progress, Store, batches, glance, key_limit, read
 
 __all__ = [
     "LINKS",
@@ -19,6 +19,7 @@ __all__ = [
     "Packets",
     "Progress",
     "Quoted",
+    "Store",
     "batches",
     "glance",
     "key_limit",

@@ -34,15 +34,47 @@ class Batch:
     first_row: int
 
 
-def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) -> Iterator[Batch]:
-    """Decode a capture's frames batch by batch; limit is the payload bytes a fingerprint covers (0: make none)."""
-    packets = quoted = None
+class Store:
+    """The packets of one or several files, one after the other in one table.
+
+    frames: about how many will come; memory for them is set aside and touched only when written to.
+    """
+
+    def __init__(self, frames: int):
+        self._table = Packets.empty(max(frames, 1))
+        self.count = 0
+
+    def room(self, rows: int) -> Packets:
+        """The next `rows` rows, all zero, to be written to; they count from then on."""
+        if self.count + rows > len(self._table):
+            self._table = self._table.grown(max(self.count + rows, 2 * len(self._table)))
+        self.count += rows
+        return self._table.part(self.count - rows, self.count)
+
+    def packets(self) -> Packets:
+        """Everything stored so far."""
+        return self._table.part(0, self.count)
+
+
+def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, store: Store | None = None) -> Iterator[Batch]:
+    """Decode a capture's frames batch by batch; limit is the payload bytes a fingerprint covers (0: make none).
+
+    Without a store, each batch's packets are overwritten by the next one's.
+    """
+    reused: Packets | None = None
+    quoted: Quoted | None = None
     row = 0
     for chunk in capture.chunks():
-        if packets is None or quoted is None or len(packets) < chunk.count:
-            packets, quoted = Packets.empty(len(chunk.frames)), Quoted.empty(len(chunk.frames))
-        for name in Packets.columns if limit else READ_WITHOUT_MARK:
-            getattr(packets, name)[: chunk.count] = 0
+        if quoted is None or len(quoted) < chunk.count:
+            quoted = Quoted.empty(len(chunk.frames))
+        if store:
+            packets = store.room(chunk.count)
+        else:
+            if reused is None or len(reused) < chunk.count:
+                reused = Packets.empty(len(chunk.frames))
+            packets = reused
+            for name in Packets.columns if limit else READ_WITHOUT_MARK:
+                getattr(packets, name)[: chunk.count] = 0
         links = np.ascontiguousarray(capture.table[:, 0])
         quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, limit)
         yield Batch(packets, chunk.count, quoted, quotes, row)
@@ -53,15 +85,13 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) 
 
 def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
     """All packets of a capture file, and what its ICMP errors quote. Raises CaptureError if it cannot be read at all."""
-    capture = Capture(path)
-    packets: list[Packets] = []
+    capture, store = Capture(path), Store(glance(path).frames)
     quoted: list[Quoted] = []
-    for batch in batches(capture, limit):
-        packets.append(batch.packets.take(slice(0, batch.count)))
+    for batch in batches(capture, limit, store=store):
         quotes = batch.quoted.take(slice(0, batch.quotes))
         quotes.carrier[:] += batch.first_row
         quoted.append(quotes)
-    return capture, Packets.join(packets, consume=True), Quoted.join(quoted)
+    return capture, store.packets(), Quoted.join(quoted)
 
 
 class Glance(NamedTuple):
