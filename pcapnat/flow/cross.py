@@ -208,7 +208,8 @@ def _hairpins(port: Port, matched: Matches) -> Matches:
 
     Two hosts that send alike must not pass for one. What only a hairpin shows: each shared frame's TTL fell on the way
     from one conversation to the other, requests and replies in the opposite sense; its copies are milliseconds apart;
-    and the box rewrote whom the client asked for (it asked for an outside address, and an inside host answered).
+    the box rewrote whom the client asked for (it asked for an outside address, and an inside host answered); and the
+    proof is in numbers that hosts do not repeat. A traceroute looks like a hairpin but for the last two.
     """
     left = np.ones(len(port.conversations), bool)
     left[matched.here] = False
@@ -217,10 +218,11 @@ def _hairpins(port: Port, matched: Matches) -> Matches:
         return Matches.empty(0)
     _judge(c, port, port, Clock(0, 0, 0, 0))
     asks_b = port.conversations.client()[c.here] != 1
-    asked, asked_port = _other_end(port.conversations, c.here, ~asks_b, True)
-    answers, answers_port = _other_end(port.conversations, c.there, (c.flip == 1) ^ ~asks_b, True)
-    rewritten = (asked != answers).any(axis=1) | (asked_port != answers_port)
-    real = (np.abs(c.outward) == c.shared) & (np.abs(c.delay) < HAIRPIN_NS) & rewritten
+    asked, _ = _other_end(port.conversations, c.here, ~asks_b, True)
+    answers, _ = _other_end(port.conversations, c.there, (c.flip == 1) ^ ~asks_b, True)
+    rewritten = (asked != answers).any(axis=1)
+    proven = c.by & int(By.ISN | By.SEQUENCE | By.IP_ID) != 0
+    real = (np.abs(c.outward) == c.shared) & (np.abs(c.delay) < HAIRPIN_NS) & rewritten & proven
     c.bits[:] = np.where(real, c.bits + 8.0, 0.0)
     chosen, margin, _, _ = _assign(c)
     matches = _matches(c, chosen, margin)
