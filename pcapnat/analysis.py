@@ -17,6 +17,8 @@ class Box:
     crossing: Crossing
     kind: Finding[str]
     translations: Translations
+    leaks: Translations
+    """Parts of translated conversations that crossed untranslated."""
     mappings: Mappings
     mapped: Array
     """Translation rows, grouped by mapping (Mappings.start and count)."""

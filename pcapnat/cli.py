@@ -22,9 +22,10 @@ LIMIT = click.option(
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(context_settings=SETTINGS)
+@click.group(context_settings=SETTINGS, invoke_without_command=True)
 @click.version_option(__version__, prog_name="pcapnat")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Tell what a NAT did, from packet captures taken on both sides of it.
 
     \b
@@ -32,6 +33,8 @@ def cli() -> None:
       pcapnat demo
       pcapnat analyze inside.pcap outside.pcap
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command()
@@ -175,10 +178,12 @@ def parse_points(arguments: tuple[str, ...]) -> list[Point]:
     """Points from [NAME=]FILE[@INTERFACE], in the order their names are first given."""
     found: dict[str, Point] = {}
     usual = ("inside", "outside") if len(arguments) == 2 else ()
-    for number, argument in enumerate(arguments):
-        name, sign, rest = argument.partition("=")
-        if not sign or not name or "/" in name or Path(argument).exists():
-            name, rest = (usual[number] if usual else "capture" if len(arguments) == 1 else f"point{number + 1}"), argument
+    parts = [_named(argument) for argument in arguments]
+    for number, (argument, (name, rest)) in enumerate(zip(arguments, parts, strict=True)):
+        if not name:
+            name = usual[number] if usual else "capture" if len(arguments) == 1 else f"point{number + 1}"
+            while name in {given for given, _ in parts}:  # only files that were given one name are one point
+                name += "'"
         file, sign, interface = rest.rpartition("@")
         if not sign or not file or Path(rest).exists():
             file, interface = rest, ""
@@ -193,13 +198,19 @@ def parse_points(arguments: tuple[str, ...]) -> list[Point]:
     return list(found.values())
 
 
+def _named(argument: str) -> tuple[str, str]:
+    """(name or nothing, the rest) of an argument; a file whose own name holds a "=" is not cut at it."""
+    name, sign, rest = argument.partition("=")
+    return ("", argument) if not sign or not name or "/" in name or Path(argument).exists() else (name, rest)
+
+
 class _Progress:
     """Bytes read, shown on a terminal's standard error once a second has passed."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()
         self.shown = 0.0
-        self.visible = sys.stderr.isatty()
+        self.visible = sys.stderr is not None and sys.stderr.isatty()
 
     def __call__(self, done: int, total: int | None) -> None:
         now = time.monotonic()
@@ -217,7 +228,9 @@ class _Progress:
 
 
 def _colour(write: str | None) -> bool:
-    return not write and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        not write and sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def _print(text: str, write: str | None) -> None:
@@ -227,9 +240,22 @@ def _print(text: str, write: str | None) -> None:
         except OSError as error:
             raise PcapnatError(f"{write}: {(error.strerror or str(error)).lower()}") from None
         return
-    # Bytes, not text: a console that cannot encode an arrow must not stop the answer.
-    sys.stdout.buffer.write(text.encode("utf-8"))
-    sys.stdout.flush()
+    if sys.stdout is None:
+        raise PcapnatError("standard output is closed")
+    try:
+        # Bytes, not text: a console that cannot encode an arrow must not stop the answer.
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, say
+        _forget_output()
+        raise PcapnatError(f"standard output: {(error.strerror or str(error)).lower()}") from None
+
+
+def _forget_output() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
@@ -248,7 +274,7 @@ def _status() -> int:
         click.echo("pcapnat: not enough memory for this capture", err=True)
         return 2
     except BrokenPipeError:  # the reader of our output (head, less) went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
     except (click.Abort, KeyboardInterrupt):
         return 130

@@ -8,7 +8,7 @@ from itertools import pairwise
 from . import kernel
 from .analysis import Analysis, Box
 from .flow import Conversations, Port, Tracker, cross, observe, sockets
-from .nat import box_kind, mappings, port_use, translations
+from .nat import box_kind, leaks, mappings, port_use, translations
 from .terms import Clock, Point
 from .wire import Capture, Flag, Progress, batches, glance, key_limit
 
@@ -50,9 +50,11 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
 
 def _box(here: Port, there: Port) -> Box:
     crossing = cross(here, there)
-    crossed = translations(crossing)
+    everything = translations(crossing)
+    leaked = leaks(everything)
+    crossed = everything.take(~leaked)
     mapped, rows = mappings(crossed)
-    return Box(crossing, box_kind(crossing, crossed), crossed, mapped, rows, port_use(mapped, rows, crossed))
+    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, port_use(mapped, rows, crossed))
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:

@@ -66,7 +66,7 @@ class Crossing:
 def cross(here: Port, there: Port) -> Crossing:
     """Find which conversation at one port of a box is which at the other."""
     index = Index(here, there, ~here.to_group(), ~there.to_group())
-    candidates = index.candidates()
+    candidates = index.candidates(index.keeps_identification())
     clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
@@ -110,7 +110,7 @@ def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     # ICMP identifiers stand at both ends and are translated as one: only the address counts.
     query = np.isin(a.proto[c.here], (1, 58))
     whole_a, whole_b = same_a & (same_a_port | query), same_b & (same_b_port | query)
-    far = np.select([whole_a & whole_b, whole_a | whole_b, same_a | same_b], [20.0, 16.0, 4.0], -12.0)
+    far = np.select([whole_a & whole_b, whole_a | whole_b, same_a | same_b], [20.0, 16.0, 4.0], -20.0)
     kept_port = np.where(same_a_port & same_b_port, 4.0, 0.0)
     c.by[:] |= np.where(far > 0, int(By.FAR_END), 0)
     expected = (clock.offset_ns or 0) + clock.drift_ppb * 1e-9 * (c.here_first - here.first_ns)
@@ -213,7 +213,7 @@ def _hairpins(port: Port, matched: Matches) -> Matches:
     """
     left = np.ones(len(port.conversations), bool)
     left[matched.here] = False
-    c = Index(port, None, left & ~port.to_group()).candidates()
+    c = Index(port, None, left & ~port.to_group()).candidates(strict=True)
     if not len(c):
         return Matches.empty(0)
     _judge(c, port, port, Clock(0, 0, 0, 0))

@@ -55,6 +55,10 @@ class Candidates(Table):
     delay = column("float64", "mean time there minus time here of shared frames", unit="ns")
 
 
+REWRITTEN = 8
+"""So many more frames with another IP identification than with the same one show a box that rewrites it: fewer may be look-alikes."""
+
+
 class Index:
     """The fingerprints of two ports' frames in wanted conversations (one port: to find conversations that are copies of others)."""
 
@@ -70,8 +74,17 @@ class Index:
             if there is not None and wanted_there is not None:
                 family.enter(there, 1, wanted_there, self.speaking_there)
 
-    def candidates(self) -> Candidates:
-        """Everything that shares something, added up, in the order of the conversations."""
+    def keeps_identification(self) -> bool:
+        """Whether the box leaves IP identifications alone, as most do: not if many frames that can only be one another differ in it."""
+        plain, refined = self._plain, self._refined.entries[: int(self._refined.state[v.ENTRIES])]
+        same = int(((refined[:, v.COUNT_HERE] > 0) & (refined[:, v.COUNT_THERE] > 0)).sum())
+        return same + v.kept(self.here.packets, self.there.packets, plain.entries, int(plain.state[v.ENTRIES])) > -REWRITTEN
+
+    def candidates(self, strict: bool) -> Candidates:
+        """Everything that shares something, added up, in the order of the conversations.
+
+        strict: frames that differ in their IP identification do not count as one, however equal they are otherwise.
+        """
         tally = _Tally()
         base = self.there.first_ns - self.here.first_ns
         here, there, plain = self.here, self.there, self._plain
@@ -80,8 +93,8 @@ class Index:
             family.state[v.PAIRS] = tally.pairs
             while not v.tally(here.packets, there.packets, here.conversation, there.conversation, here.reverse, there.reverse,
                               len(there.conversations), self.other is None, family.number, family.keys, family.entries, family.chains[0],
-                              family.chains[1], plain.slots, len(plain.slots) - 1, plain.keys, plain.entries, LOG2, base, tally.slots,
-                              len(tally.slots) - 1, tally.rows, family.state):  # fmt: skip
+                              family.chains[1], plain.slots, len(plain.slots) - 1, plain.keys, plain.entries, strict, LOG2, base,
+                              tally.slots, len(tally.slots) - 1, tally.rows, family.state):  # fmt: skip
                 tally.grow(int(family.state[v.PAIRS]))
             tally.pairs = int(family.state[v.PAIRS])
         rows = tally.rows[: tally.pairs]

@@ -80,6 +80,14 @@ def fingerprint(p: Any, i: int, family: int) -> int:
 
 
 @inner
+def another(here: Any, there: Any, i: int, j: int) -> int:
+    """1 if two frames alike have different IP identifications, -1 if they have the same one, 0 if one of them has none."""
+    if here.ip_id[i] == 0 or there.ip_id[j] == 0 or (here.flags[i] | there.flags[j]) & V6:
+        return 0
+    return 1 if here.ip_id[i] != there.ip_id[j] else -1
+
+
+@inner
 def locate(slots: Any, mask: int, keys: Any, key: int) -> int:
     """Where a fingerprint's entry number stands in the hash table, or would."""
     j = mix(key, 0) & mask
@@ -161,15 +169,16 @@ def fall(here: Any, there: Any, i: int, j: int, back: int) -> int:
 
 @kernel(here=Packets, there=Packets, conversation_here="i8", conversation_there="i8", reverse_here="u1", reverse_there="u1",
         width="int", alone="int", family="int", keys="i8", entries=f"i4:{ENTRY}", chain_here="i4", chain_there="i4", plain_slots="i4",
-        plain_mask="int", plain_keys="i8", plain_entries=f"i4:{ENTRY}", log2="i8", base="int", slots="i4", mask="int",
+        plain_mask="int", plain_keys="i8", plain_entries=f"i4:{ENTRY}", strict="int", log2="i8", base="int", slots="i4", mask="int",
         tallies=f"i8:{TALLY}", state="i8")  # fmt: skip
 def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any, reverse_here: Any, reverse_there: Any,
           width: int, alone: int, family: int, keys: Any, entries: Any, chain_here: Any, chain_there: Any, plain_slots: Any,
-          plain_mask: int, plain_keys: Any, plain_entries: Any, log2: Any, base: int, slots: Any, mask: int,
+          plain_mask: int, plain_keys: Any, plain_entries: Any, strict: int, log2: Any, base: int, slots: Any, mask: int,
           tallies: Any, state: Any) -> int:  # fmt: skip
     """Add up what entries from state[NEXT_ENTRY] on prove, per pair of conversations; returns 1 when done, 0 when tallies are full.
 
-    width: conversations there. alone: 1 to pair conversations of one side with each other (there is here, each pair once).
+    strict: 1 if frames with different IP identifications are different frames. width: conversations there.
+    alone: 1 to pair conversations of one side with each other (there is here, each pair once).
     log2: thousandths of log2(k), k up to MANY. base: a time difference near the clocks' (keeps sums of delays small).
     """
     side = 0 if alone else 1
@@ -198,7 +207,11 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
                 bits = 0
             j = signed(entries[e, HEAD_HERE + side])
             while j >= 0:
-                if not alone or conversation_here[i] < conversation_there[j]:
+                # Of a key that a conversation repeats only its first row is known, and other rows may agree. A segment sent
+                # again is of the same conversation, whatever its identification.
+                alike = family == PLAIN and entries[e, REPEATED] == 0 and not (here.flags[i] & TCP and here.tcp_flags[i] & 16)
+                two = strict and alike and another(here, there, i, j) > 0
+                if not two and (not alone or conversation_here[i] < conversation_there[j]):
                     flip = signed(reverse_here[i]) ^ signed(reverse_there[j])
                     pair = (conversation_here[i] * width + conversation_there[j]) * 2 + flip
                     k = mix(pair, 0) & mask
@@ -232,6 +245,16 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
             i = signed(chain_here[i])
     state[NEXT_ENTRY] = state[ENTRIES]
     return 1
+
+
+@kernel(here=Packets, there=Packets, entries=f"i4:{ENTRY}", count="int")
+def kept(here: Any, there: Any, entries: Any, count: int) -> int:
+    """Frames whose fingerprint occurs once on either side: those that have one IP identification minus those that have two."""
+    n = 0
+    for e in range(count):
+        if entries[e, COUNT_HERE] == 1 and entries[e, COUNT_THERE] == 1 and entries[e, REPEATED] == 0:
+            n -= another(here, there, signed(entries[e, HEAD_HERE]), signed(entries[e, HEAD_THERE]))
+    return n
 
 
 @kernel(here=Packets, there=Packets, conversation_here="i8", conversation_there="i8", trusted="i8", entries=f"i4:{ENTRY}", count="int",

@@ -132,6 +132,15 @@ def _frames(c: Conversations) -> Array:
     return np.asarray(c.packets_ab + c.packets_ba)
 
 
+def leaks(t: Translations) -> Array:
+    """(n,) rows that crossed unchanged although the same conversation inside was translated before or after.
+
+    They are no translations: a NAT whose mapping is gone, or whose rule does not match a stray segment, let them through.
+    """
+    translated = np.unique(t.inside_row[t.kind != 0])
+    return np.asarray((t.kind == 0) & np.isin(t.inside_row, translated))
+
+
 def box_kind(crossing: Crossing, t: Translations) -> Finding[str]:
     """What kind of box stands between the ports, as far as matched conversations tell."""
     n = len(t)

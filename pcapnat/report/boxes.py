@@ -227,6 +227,9 @@ def sentences(box: Box) -> list[str]:
         out.append(f"... and {len(listed) - MOST_DOORS} more such doors.")
     if hairpins := int(t.hairpin.sum()):
         out.append(f"{plural(hairpins, 'conversation')} went in and out at {box.crossing.here.name} (hairpin).")
+    if len(box.leaks):
+        who, what = plural(len(box.leaks), "translated conversation"), "also crossed untranslated for a while"
+        out.append(f"{who} {what}: {_some(sorted(set(texts(box.leaks.outside_src))), len(box.leaks))} shows outside.")
     if same := int((t.kind == 0).sum()):
         out.append(f"{plural(same, 'conversation')} crossed without a change of endpoints.")
     return out

@@ -11,7 +11,7 @@ from ..address import texts
 from ..analysis import Analysis, Box
 from ..flow import By, Conversations, Port, Sockets, protocol_name
 from ..flow.socket import ROLES
-from ..nat import KINDS, PortUse
+from ..nat import KINDS, PortUse, Translations
 from ..ports import port_class, service
 from ..terms import Clock, Finding, Reason
 from ..wire import Capture
@@ -195,7 +195,8 @@ def _box(box: Box) -> Json:
     return {
         "between": [box.crossing.here.name, box.crossing.there.name],
         "kind": _finding(box.kind),
-        "translations": _translations(box),
+        "translations": _translations(box.translations),
+        "leaks": _translations(box.leaks),
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
@@ -205,8 +206,7 @@ def _box(box: Box) -> Json:
     }
 
 
-def _translations(box: Box) -> list[Json]:
-    t = box.translations
+def _translations(t: Translations) -> list[Json]:
     names = [texts(column) for column in (t.inside_src, t.inside_dst, t.outside_src, t.outside_dst)]
     by = {value: By(value).names() for value in np.unique(t.by).tolist()}
     columns = zip(

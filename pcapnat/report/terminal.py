@@ -21,7 +21,8 @@ def terminal(sections: Iterable[Section], colour: bool = False) -> str:
         lines += [f"  {printable(line)}" for line in section.lines]
         if section.rows:
             cells = [[printable(cell) for cell in row] for row in section.rows]
-            table = tabulate(cells, section.headers, "simple", disable_numparse=True, colalign=section.align or None)
+            headers = [printable(header) for header in section.headers]  # points are named by the user, and files by anyone
+            table = tabulate(cells, headers, "simple", disable_numparse=True, colalign=section.align or None)
             lines += [f"  {line}".rstrip() for line in table.splitlines()]
         lines += [f"  {printable(line)}" for line in section.after]
         out.append("\n".join(lines))

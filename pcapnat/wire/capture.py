@@ -97,6 +97,8 @@ class Capture:
     def _open(self) -> Any:
         try:
             if self.path == "-":
+                if sys.stdin is None:
+                    raise CaptureError("-", "standard input is closed")
                 return sys.stdin.buffer
             file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close())
             status = os.fstat(file.fileno())
