@@ -51,6 +51,9 @@ EPOCH = 116_444_736_000_000_000
 """1970 in Windows' count of 100 ns since 1601."""
 FAR = (1 << 63) - 1
 
+CIRCULAR = 2
+"""Mode of a log that begins again at its file's beginning when the file is full: more was written than is there."""
+MOST_BUFFERS = 1_000_000
 LONGEST_BUFFER = 64 << 20
 """Windows' own limit is 16 MB."""
 KEEP = 48 << 20
@@ -76,7 +79,7 @@ class Reference(NamedTuple):
         return self.ns + (ticks - self.ticks) * 1_000_000_000 // self.frequency
 
 
-@dataclass
+@dataclass(slots=True)
 class Buffer:
     """Where a buffer lies in the file. size: bytes there; used: bytes of it that count, unpacked."""
 
@@ -115,11 +118,11 @@ class Trace:
             self.file.write(head)
             while block := file.read(CHUNK_BYTES):
                 self.file.write(block)
-        self.decoder = Decoder(self._interface, self._rename)
+        self.decoder = Decoder(self._interface)
         self.other: Counter[tuple[str, int]] = Counter()
         """Events of other providers, which are no packets, by provider and id; -1: of the old kinds."""
-        self.found = self._damaged = 0
-        self._first_damage = 0
+        self.found = 0
+        self._damaged: set[int] = set()
         self._header()
 
     def close(self) -> None:
@@ -157,6 +160,8 @@ class Trace:
             raise CaptureError(self.capture.path, f"a trace log with an unknown clock (type {clock}, {frequency} ticks a second)")
         self.reference = Reference(clock, ticks, (start - EPOCH) * 100, frequency)
         self.nominal_size = BUFFER.unpack_from(head)[0]
+        mode, written = number(header[32:36], "little"), number(header[36:40], "little")
+        self.written = 0 if mode & CIRCULAR else written
         lost = number(header[48:52], "little"), number(header[at + 28 : at + 32], "little")
         if any(lost):
             self.capture.problems.append(f"Windows itself lost {lost[0]:,} events and {lost[1]:,} buffers while it wrote this trace")
@@ -170,11 +175,14 @@ class Trace:
     def _buffers(self, quietly: bool = False) -> Iterator[Buffer]:
         """The buffers after the first, in file order, up to the damage if there is any."""
         at = self.nominal_size
+        count = 1
         while True:
             head = self._read(at, 72)
             if len(head) < 72:
                 if head and not quietly:
                     self._ends(f"the file ends inside a buffer's header ({len(head)} bytes of it are there)", at)
+                elif count < self.written and not quietly:
+                    self._ends(f"the file ends after {count:,} of the {self.written:,} buffers that Windows wrote", at)
                 return
             if not any(head):  # room reserved and never used
                 at += self.nominal_size
@@ -184,16 +192,17 @@ class Trace:
                 if not quietly:
                     self._ends("a buffer whose length cannot be", at)
                 return
+            count += 1
+            if count > MOST_BUFFERS:
+                if not quietly:
+                    self._ends(f"more than {MOST_BUFFERS:,} buffers", at)
+                return
             yield Buffer(at, size, used, head[PROCESSOR], bool(flags & COMPRESSED))
             at += size
 
     def _ends(self, what: str, at: int) -> None:
         self.capture.truncated = True
         self.capture.problems.append(f"{what}, at byte {at}: buffers before it are read")
-
-    def _damage(self, buffer: Buffer) -> None:
-        self._first_damage = buffer.at if not self._damaged else min(self._first_damage, buffer.at)
-        self._damaged += 1
 
     def _body(self, buffer: Buffer, again: bool) -> bytes:
         """The events of a buffer. Damage is counted the first time."""
@@ -205,7 +214,7 @@ class Trace:
         wanted = max(0, buffer.used - 72)
         body = unpack(stored, min(wanted, len(stored) * MOST)) if buffer.compressed else stored[:wanted]
         if not again and len(body) < wanted:
-            self._damage(buffer)
+            self._damaged.add(buffer.at)
         return body
 
     def _survey(self) -> list[Buffer]:
@@ -271,12 +280,12 @@ class Trace:
             size = _size(body, at)
             if size < 8 or at + size > len(body):
                 if body[at : at + 4] != b"\xff\xff\xff\xff":
-                    self._damage(buffer)
+                    self._damaged.add(buffer.at)
                 return
             kind = body[at + 2]
             if kind in (EVENT_32, EVENT_64) and body[at + 3] == 0xC0:
                 if size < EVENT_SIZE:
-                    self._damage(buffer)
+                    self._damaged.add(buffer.at)
                     return
                 provider = body[at + 24 : at + 40]
                 if provider not in PROVIDERS:
@@ -284,7 +293,7 @@ class Trace:
                 elif (event := _event(body, at, buffer.processor)) is not None:
                     yield int.from_bytes(body[at + 16 : at + 24], "little", signed=True), event
                 else:
-                    self._damage(buffer)
+                    self._damaged.add(buffer.at)
                     return
             else:
                 self.other[f"header type {kind}", -1] += 1
@@ -295,17 +304,14 @@ class Trace:
         self.decoder.finish()
         problems = self.capture.problems
         if self._damaged:
-            problems.append(
-                f"{self._damaged:,} buffers are damaged, the first at byte {self._first_damage}: events before the damage were read"
-            )
+            where = f"the first at byte {min(self._damaged)}"
+            problems.append(f"damaged buffers: {len(self._damaged):,}, {where}; the events before the damage were read")
         for (provider, event, why), n in sorted(self.decoder.undecoded.items()):
-            problems.append(f"{n:,} events of {provider}, number {event}: not decoded, each {why}")
+            problems.append(f"not decoded: {n:,} of {provider}'s events {event}: {why}")
         if not self.found:
             problems.append(f"this trace holds no packets ({sum(self.other.values()):,} events of other kinds were passed over)")
         if disorder:
             problems.append("so many processors logged at once that some packets are not in the order of time")
-
-    # what the decoder asks for
 
     def _interface(self, name: str, link: int) -> int:
         from .capture import Interface
@@ -315,9 +321,6 @@ class Trace:
         tick = f"{1 / frequency:.0e}" if frequency in POWERS_OF_TEN else f"1/{frequency}"
         self.capture.add_interface(Interface(number, link, 0, name, tick), 0, 0, 0, 0)
         return number
-
-    def _rename(self, number: int, name: str) -> None:
-        self.capture.interfaces[number].name = name
 
 
 def _size(body: bytes, at: int) -> int:

@@ -30,7 +30,8 @@ MOST_INTERFACES = 65_536
 # Keywords of ndiscap.
 WIRELESS_WAN, TUNNEL, NATIVE_WIFI = 1 << 9, 1 << 15, 1 << 16
 START, END, SEND, RECEIVE, DROPPED = 1 << 30, 1 << 31, 1 << 32, 1 << 33, 1 << 40
-LOST = "belongs to a packet that is not there whole"
+LOST = "part of a packet that is not there whole"
+LAYOUT = "not of the layout that is known"
 OOB_VLAN = 4
 """Which pointer of the out-of-band data holds priority (3 bits), canonical format (1) and VLAN (12)."""
 
@@ -50,7 +51,7 @@ PROPERTIES |= {14: "IpIfIndex", 17: "CompartmentId"}
 
 
 class RefusedError(Exception):
-    """This event gives no packet; the text says why, after "each"."""
+    """This event gives no packet; the text says why."""
 
 
 class Event(NamedTuple):
@@ -89,30 +90,28 @@ class Component:
 
 
 class Decoder:
-    """Packets from events in the order of time; meets interfaces as it goes.
+    """Packets from events in the order of time; meets interfaces as it goes: add_interface(name, link type) numbers them.
 
-    add_interface(name, link type) gives an interface's number; rename(number, name) is for names that come late.
+    COMPONENT_EVENTS come at a trace's end and name what its packets refer to: they go to `component` before any packet.
     """
 
-    def __init__(self, add_interface: Callable[[str, int], int], rename: Callable[[int, str], None]):
+    def __init__(self, add_interface: Callable[[str, int], int]):
         self.components: dict[int, Component] = {}
         self.undecoded: Counter[tuple[str, int, str]] = Counter()
-        self._add, self._rename = add_interface, rename
+        self._add = add_interface
         self._interfaces: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[int, int, int, int], list[bytes]] = {}
 
     def packet(self, event: Event) -> Packet | None:
         """The packet that this event holds or ends, if any."""
         if event.id in SILENT[event.provider]:
-            if event.provider == PKTMON and event.id in COMPONENT_EVENTS:
-                self.component(event.id, event.data)
             return None
         try:
             if event.provider == PKTMON:
                 return self._pktmon(event)
             return self._ndis(event) if event.provider == NDIS else self._ras(event)
         except (IndexError, ValueError):
-            self._count(event, "does not fit its layout")
+            self._count(event, LAYOUT)
         except RefusedError as why:
             self._count(event, str(why))
         return None
@@ -129,15 +128,15 @@ class Decoder:
 
     def _pktmon(self, event: Event) -> Packet | None:
         if event.id not in (160, 170):
-            raise RefusedError("holds no packet bytes" if 120 <= event.id <= 190 else "is unknown")
+            raise RefusedError("no packet bytes in it" if 120 <= event.id <= 190 else "unknown")
         data = event.data
         if len(data) < PACKET.size:
-            raise RefusedError("does not fit its layout")
+            raise RefusedError(LAYOUT)
         group, part, _, direction, kind, component, edge, _, reason, place, original, logged = PACKET.unpack_from(data)
         if PACKET.size + logged != len(data):
-            raise RefusedError("does not fit its layout")
+            raise RefusedError(LAYOUT)
         if kind not in PACKET_LINKS:
-            raise RefusedError(f"holds no frame (packet type {kind})")
+            raise RefusedError(f"no frame in it (packet type {kind})")
         link = PACKET_LINKS[kind]
         number = self._interface((component, link), self._component_name(component, link), link)
         direction = direction if direction in Direction.__members__.values() else 0
@@ -156,7 +155,7 @@ class Decoder:
         try:
             self._component(event_id, data)
         except IndexError:
-            self.undecoded["pktmon", event_id, "does not fit its layout"] += 1
+            self.undecoded["pktmon", event_id, LAYOUT] += 1
 
     def _component(self, event_id: int, data: bytes) -> None:
         if len(data) < 4:
@@ -168,9 +167,6 @@ class Decoder:
             component.kind = kind
             component.name, at = _text(rest, 0)
             component.description, _ = _text(rest, at)
-            for link in (ETHERNET, RAW, WIFI):
-                if (component.id, link) in self._interfaces:
-                    self._rename(self._interfaces[component.id, link], self._component_name(component.id, link))
             return
         values = component.properties.setdefault(PROPERTIES.get(kind, str(kind)), [])
         value = _property(event_id, rest)
@@ -182,7 +178,7 @@ class Decoder:
     def _ndis(self, event: Event) -> Packet | None:
         data = event.data
         if event.id not in (1001, 1003):
-            raise RefusedError("is unknown")
+            raise RefusedError("unknown")
         miniport, lower = _number(data, 0), _number(data, 4)
         link = WIFI if event.keyword & NATIVE_WIFI else RAW if event.keyword & (WIRELESS_WAN | TUNNEL) else ETHERNET
         port = vlan = 0
@@ -236,7 +232,7 @@ class Decoder:
 
     def _ras(self, event: Event) -> Packet | None:
         if event.id not in (5001, 5002):
-            raise RefusedError("is unknown")
+            raise RefusedError("unknown")
         domain, at = _text(event.data, 0)
         user, at = _text(event.data, at)
         size = _number(event.data, at)
@@ -250,7 +246,7 @@ class Decoder:
     def _interface(self, key: tuple[object, ...], name: str, link: int) -> int:
         if key not in self._interfaces:
             if len(self._interfaces) >= MOST_INTERFACES:
-                raise RefusedError("has one interface too many")
+                raise RefusedError("one interface too many")
             self._interfaces[key] = self._add(name, link)
         return self._interfaces[key]
 
