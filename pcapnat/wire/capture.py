@@ -116,6 +116,8 @@ class Capture:
 
     def close(self) -> None:
         """Close the file (not standard input)."""
+        if self.trace:
+            self.trace.close()
         if self.path != "-":
             self._file.close()
 

@@ -114,7 +114,7 @@ class Trace:
         self.capture = capture
         self.file = file
         if not file.seekable():
-            self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close())
+            self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the capture)
             self.file.write(head)
             while block := file.read(CHUNK_BYTES):
                 self.file.write(block)
@@ -391,15 +391,12 @@ def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
         capture._account(n)
         return Chunk(np.frombuffer(bytearray().join([packet.data for _, packet in block]), np.uint8), f, n, base, facts)
 
-    try:
-        for item in trace.packets():
-            block.append(item)
-            size += len(item[1].data)
-            if len(block) == rows or size >= CHUNK_BYTES:
-                yield pack()
-                base += size
-                block, size = [], 0
-        if block:
+    for item in trace.packets():
+        block.append(item)
+        size += len(item[1].data)
+        if len(block) == rows or size >= CHUNK_BYTES:
             yield pack()
-    finally:
-        trace.close()
+            base += size
+            block, size = [], 0
+    if block:
+        yield pack()
