@@ -1,4 +1,4 @@
-"""Event Trace Log files: what `netsh trace` and pktmon write. From the container up; the packets are etl_packets.py's.
+"""Event Trace Log files: what `netsh trace` and pktmon write. The container; its events are etl_events.py's, the packets etl_packets.py's.
 
 The file is a row of buffers, each one processor's events for a while, so times run on inside a buffer and overlap
 between buffers. A first pass notes where each buffer begins in time and what pktmon's components are called (the trace
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..terms import CaptureError
+from .etl_events import EVENT_32, EVENT_64, EVENT_SIZE, event_at, event_size, first_time
 from .etl_packets import COMPONENT_EVENTS, PKTMON, PROVIDERS, Decoder, Event, Packet
 from .packets import Flag
 from .windows import PacketFacts
@@ -34,14 +35,6 @@ BUFFER = Struct("<IIII32xIHH16x")
 PROCESSOR = 40
 COMPRESSED = 0x40
 HEADER_TYPE = 4
-EVENT = Struct("<HBBHHIIq16sHBBBBHQ")
-"""EVENT_HEADER as logged: size, type, marker, flags, property, thread, process, time, provider, id ... keyword."""
-EVENT_SIZE = 80
-EVENT_32, EVENT_64 = 18, 19
-SIZE_AT_FOUR = {1, 2, 3, 4, 16, 17}
-"""Header types (system, compact and performance events) whose size is in the second half of the second word."""
-TIME_AT = {**dict.fromkeys((1, 2, 10, 11, 18, 19, 20, 21), 16), 16: 8, 17: 8}
-EXTENDED, THIRTY_TWO = 1, 0x20
 HEAD = 80
 """Bytes that tell a trace log: the first buffer's header and the beginning of its first event."""
 
@@ -54,6 +47,8 @@ FAR = (1 << 63) - 1
 CIRCULAR = 2
 """Mode of a log that begins again at its file's beginning when the file is full: more was written than is there."""
 MOST_BUFFERS = 1_000_000
+MOST_KINDS = 10_000
+MOST_LINES = 20
 LONGEST_BUFFER = 64 << 20
 """Windows' own limit is 16 MB."""
 KEEP = 48 << 20
@@ -119,8 +114,7 @@ class Trace:
             while block := file.read(CHUNK_BYTES):
                 self.file.write(block)
         self.decoder = Decoder(self._interface)
-        self.other: Counter[tuple[str, int]] = Counter()
-        """Events of other providers, which are no packets, by provider and id; -1: of the old kinds."""
+        self._other: Counter[bytes] = Counter()
         self.found = 0
         self._damaged: set[int] = set()
         self._header()
@@ -197,7 +191,7 @@ class Trace:
                 if not quietly:
                     self._ends(f"more than {MOST_BUFFERS:,} buffers", at)
                 return
-            yield Buffer(at, size, used, head[PROCESSOR], bool(flags & COMPRESSED))
+            yield Buffer(at, size, used, head[PROCESSOR] | head[PROCESSOR + 1] << 8, bool(flags & COMPRESSED))
             at += size
 
     def _ends(self, what: str, at: int) -> None:
@@ -224,13 +218,13 @@ class Trace:
         names = re.compile(re.escape(PKTMON) + rb"[" + b"".join(re.escape(bytes([i])) for i in sorted(COMPONENT_EVENTS)) + rb"]\0")
         for buffer in self._buffers():
             body = self._body(buffer, again=False)
-            first = _first_time(body)
+            first = first_time(body)
             if first is None:
                 continue
             buffer.first = first
             for match in names.finditer(body):
                 at = match.start() - 24
-                if at >= 0 and at % 8 == 0 and body[at + 3] == 0xC0 and (event := _event(body, at, 0)) is not None:
+                if at >= 0 and at % 8 == 0 and body[at + 3] == 0xC0 and (event := event_at(body, at, 0)) is not None:
                     self.decoder.component(event.id, event.data)
             kept += len(body)
             if kept <= KEEP:
@@ -277,7 +271,7 @@ class Trace:
         body = self._body(buffer, again=True)
         at = 0
         while at + 8 <= len(body):
-            size = _size(body, at)
+            size = event_size(body, at)
             if size < 8 or at + size > len(body):
                 if body[at : at + 4] != b"\xff\xff\xff\xff":
                     self._damaged.add(buffer.at)
@@ -289,15 +283,23 @@ class Trace:
                     return
                 provider = body[at + 24 : at + 40]
                 if provider not in PROVIDERS:
-                    self.other[str(uuid.UUID(bytes_le=provider)), body[at + 40] | body[at + 41] << 8] += 1
-                elif (event := _event(body, at, buffer.processor)) is not None:
+                    self._pass_over(body[at + 24 : at + 42])
+                elif (event := event_at(body, at, buffer.processor)) is not None:
                     yield int.from_bytes(body[at + 16 : at + 24], "little", signed=True), event
                 else:
                     self._damaged.add(buffer.at)
                     return
             else:
-                self.other[f"header type {kind}", -1] += 1
+                self._pass_over(body[at + 2 : at + 3])
             at += size + 7 & ~7
+
+    def _pass_over(self, what: bytes) -> None:
+        self._other[what if what in self._other or len(self._other) < MOST_KINDS else b""] += 1
+
+    @property
+    def other(self) -> dict[tuple[str, int], int]:
+        """Events that are no packets, by provider and number; older kinds of events have their header's type as number."""
+        return {_kind(key): n for key, n in self._other.items()}
 
     def _say(self, disorder: bool) -> None:
         """Everything seen: what was not understood."""
@@ -306,10 +308,15 @@ class Trace:
         if self._damaged:
             where = f"the first at byte {min(self._damaged)}"
             problems.append(f"damaged buffers: {len(self._damaged):,}, {where}; the events before the damage were read")
-        for (provider, event, why), n in sorted(self.decoder.undecoded.items()):
+        undecoded = sorted(self.decoder.undecoded.items())
+        for (provider, event, why), n in undecoded[:MOST_LINES]:
             problems.append(f"not decoded: {n:,} of {provider}'s events {event}: {why}")
+        if len(undecoded) > MOST_LINES:
+            problems.append(
+                f"not decoded: {sum(n for _, n in undecoded[MOST_LINES:]):,} more of {len(undecoded) - MOST_LINES:,} other kinds"
+            )
         if not self.found:
-            problems.append(f"this trace holds no packets ({sum(self.other.values()):,} events of other kinds were passed over)")
+            problems.append(f"this trace holds no packets ({sum(self._other.values()):,} events of other kinds were passed over)")
         if disorder:
             problems.append("so many processors logged at once that some packets are not in the order of time")
 
@@ -323,44 +330,10 @@ class Trace:
         return number
 
 
-def _size(body: bytes, at: int) -> int:
-    """An event's size; 0 if this is no event."""
-    if not body[at + 3] & 0x80:
-        return 0
-    where = at + 4 if body[at + 2] in SIZE_AT_FOUR and body[at + 3] == 0xC0 else at
-    return body[where] | body[where + 1] << 8
-
-
-def _first_time(body: bytes) -> int | None:
-    """The time of a buffer's first event that has one; None if there is no event."""
-    at = 0
-    while at + 8 <= len(body) and (size := _size(body, at)) >= 8:
-        where = at + TIME_AT.get(body[at + 2], 0)
-        if where > at and body[at + 3] == 0xC0 and where + 8 <= len(body):
-            return int.from_bytes(body[where : where + 8], "little", signed=True)
-        at += size + 7 & ~7
-    return None
-
-
-def _event(body: bytes, at: int, processor: int) -> Event | None:
-    """The modern event at body[at:], without the items of extended data; None if they contradict its size."""
-    if at + EVENT_SIZE > len(body):
-        return None
-    size, kind, _, flags, _, thread, _, _, provider, number, _, _, _, _, _, keyword = EVENT.unpack_from(body, at)
-    end = at + size
-    here = at + EVENT_SIZE
-    if size < EVENT_SIZE or end > len(body) or provider not in PROVIDERS:
-        return None
-    more = flags & EXTENDED
-    while more:
-        if here + 8 > end:
-            return None
-        more = body[here + 4] & 1
-        here += 8 + (body[here + 6] | body[here + 7] << 8) + 7 & ~7
-    if here > end:
-        return None
-    pointer = 4 if kind == EVENT_32 or flags & THIRTY_TWO else 8
-    return Event(provider, number, keyword, thread, processor, pointer, body[here:end])
+def _kind(key: bytes) -> tuple[str, int]:
+    if len(key) < 18:
+        return ("old kind", key[0]) if key else ("more kinds", 0)
+    return str(uuid.UUID(bytes_le=key[:16])), int.from_bytes(key[16:], "little")
 
 
 def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:

@@ -26,6 +26,7 @@ LONGEST = 262_144
 MOST_PARTIAL = 4096
 """Packets in several events that may be open at a time; more are lost beginnings, not traffic."""
 MOST_INTERFACES = 65_536
+MOST_VALUES = 65_536
 
 # Keywords of ndiscap.
 WIRELESS_WAN, TUNNEL, NATIVE_WIFI = 1 << 9, 1 << 15, 1 << 16
@@ -99,6 +100,7 @@ class Decoder:
         self.components: dict[int, Component] = {}
         self.undecoded: Counter[tuple[str, int, str]] = Counter()
         self._add = add_interface
+        self._values = 0
         self._interfaces: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[int, int, int, int], list[bytes]] = {}
 
@@ -136,7 +138,7 @@ class Decoder:
         if PACKET.size + logged != len(data):
             raise RefusedError(LAYOUT)
         if kind not in PACKET_LINKS:
-            raise RefusedError(f"no frame in it (packet type {kind})")
+            raise RefusedError(f"no frame in it (packet type {kind})" if kind < 16 else "no frame in it")
         link = PACKET_LINKS[kind]
         number = self._interface((component, link), self._component_name(component, link), link)
         direction = direction if direction in Direction.__members__.values() else 0
@@ -168,10 +170,13 @@ class Decoder:
             component.name, at = _text(rest, 0)
             component.description, _ = _text(rest, at)
             return
+        if len(component.properties) >= 64:
+            return
         values = component.properties.setdefault(PROPERTIES.get(kind, str(kind)), [])
         value = _property(event_id, rest)
-        if value not in values and len(values) < 64:
+        if value not in values and len(values) < 64 and self._values < MOST_VALUES:
             values.append(value)
+            self._values += 1
 
     # ndiscap
 

@@ -246,6 +246,13 @@ def test_what_is_not_decoded_is_said() -> None:
     ]
 
 
+def test_many_kinds_are_summed_up() -> None:
+    """A trace full of different nonsense is told in a few lines."""
+    found = Found(head() + buffer(b"".join(event(PKTMON, 1000 + i, b"") for i in range(30)), size=8192))
+    assert len(found.capture.problems) == 22
+    assert found.capture.problems[20] == "not decoded: 10 more of 10 other kinds"
+
+
 # the container
 
 @pytest.mark.parametrize(("options", "ticks", "after_ns"), [
