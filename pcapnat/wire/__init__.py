@@ -7,15 +7,18 @@ from .capture import Capture, Interface
 from .link import LINKS
 from .packets import Flag, Frames, Packets, Quoted
 from .reader import Batch, Glance, Progress, Store, batches, glance, key_limit, read
+from .windows import Direction, PacketFacts
 
 __all__ = [
     "LINKS",
     "Batch",
     "Capture",
+    "Direction",
     "Flag",
     "Frames",
     "Glance",
     "Interface",
+    "PacketFacts",
     "Packets",
     "Progress",
     "Quoted",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..terms import CaptureError
-from . import pcapng
+from . import etl, pcapng
 from .packets import Frames
 from .walk import (
     BIG,
@@ -34,6 +34,7 @@ from .walk import (
     walk_pcap,
     walk_pcapng,
 )
+from .windows import PacketFacts
 
 CHUNK = 1 << 20
 LONGEST_FRAME = 262_144
@@ -57,12 +58,16 @@ class Interface:
 
 @dataclass
 class Chunk:
-    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file."""
+    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file.
+
+    facts: what a Windows trace says of the same rows beside their bytes.
+    """
 
     buf: np.ndarray[Any, np.dtype[np.uint8]]
     frames: Frames
     count: int
     base: int
+    facts: PacketFacts | None = None
 
 
 class Capture:
@@ -83,6 +88,7 @@ class Capture:
         self.problems: list[str] = []
         self.file_bytes: int | None = None
         self.done_bytes = 0
+        self.trace: etl.Trace | None = None
         self._file = self._open()
         self._state = np.zeros(STATE_SIZE, np.int64)
         self._buf = np.zeros(CHUNK, np.uint8)
@@ -112,6 +118,8 @@ class Capture:
 
     def close(self) -> None:
         """Close the file (not standard input)."""
+        if self.trace:
+            self.trace.close()
         if self.path != "-":
             self._file.close()
 
@@ -158,6 +166,12 @@ class Capture:
                 self.add_interface(Interface(0, link & 0xFFFF, snaplen, None, tick), MAGICS[number], 0, 0, 0)
                 self._start = 24
                 return
+        while self._end < etl.HEAD and self._fill():
+            pass
+        if etl.looks_like(bytes(self._buf[: min(self._end, etl.HEAD)])):
+            self.format = "etl"
+            self.trace = etl.Trace(self, self._file, bytes(self._buf[: self._end]))
+            return
         raise CaptureError(self.path, f"not a capture file ({_looks_like(head)}); pcap and pcapng are read", 0)
 
     def add_interface(self, interface: Interface, mul: int, div: int, shift: int, offset_ns: int) -> None:
@@ -171,6 +185,9 @@ class Capture:
     def chunks(self) -> Iterator[Chunk]:
         """Give the frames, chunk by chunk; each chunk's arrays are reused for the next."""
         try:
+            if self.trace:
+                yield from etl.chunks(self.trace, len(self._frames))
+                return
             more = True
             while True:
                 count = self._walk()

@@ -106,6 +106,10 @@ def glance(path: str) -> Glance:
     if path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
         return Glance(UNKNOWN_FRAMES, [])
     capture = Capture(path, GLANCE_FRAMES)
+    if capture.trace:  # its first frames are known when all of it was looked through
+        expected = capture.trace.expected_frames()
+        capture.close()
+        return Glance(expected, [])
     for chunk in capture.chunks():
         mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
         return Glance(int((capture.file_bytes or 0) / mean) + 1, [i.snaplen for i in capture.interfaces])
