@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from .capture import Capture
 from .decode import decode
 from .packets import Packets, Quoted
@@ -43,17 +41,19 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) 
             packets, quoted = Packets.empty(len(chunk.frames)), Quoted.empty(len(chunk.frames))
         for name in Packets.columns if limit else READ_WITHOUT_MARK:
             getattr(packets, name)[: chunk.count] = 0
-        links = np.ascontiguousarray(capture.table[:, 0])
-        quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, limit)
+        quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, capture.links, packets, quoted, limit)
+        if capture.sided:
+            packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
+            packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
         yield Batch(packets, chunk.count, quoted, quotes, row)
         row += chunk.count
         if progress:
             progress(capture.done_bytes, capture.file_bytes)
 
 
-def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
+def read(path: str, limit: int = KEY_LIMIT, via: str | None = None) -> tuple[Capture, Packets, Quoted]:
     """All packets of a capture file, and what its ICMP errors quote. Raises CaptureError if it cannot be read at all."""
-    capture = Capture(path)
+    capture = Capture(path, via=via)
     packets: list[Packets] = []
     quoted: list[Quoted] = []
     for batch in batches(capture, limit):
@@ -71,15 +71,22 @@ class Glance(NamedTuple):
     snaplens: list[int]
 
 
-def glance(path: str) -> Glance:
+def glance(path: str, via: str | None = None) -> Glance:
     """Look at a file's first frames. Standard input and pipes are not touched: nothing is known of them."""
     if path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
         return Glance(UNKNOWN_FRAMES, [])
-    capture = Capture(path, GLANCE_FRAMES)
-    for chunk in capture.chunks():
-        mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
-        return Glance(int((capture.file_bytes or 0) / mean) + 1, [i.snaplen for i in capture.interfaces])
-    return Glance(0, [i.snaplen for i in capture.interfaces])
+    capture = Capture(path, GLANCE_FRAMES, via)
+    chunks = capture.chunks()
+    chunk = next(chunks, None)
+    chunks.close()
+    snaplens = [i.snaplen for i in capture.interfaces]
+    if chunk is None:
+        return Glance(0, snaplens)
+    if capture.file_bytes is None:
+        return Glance(UNKNOWN_FRAMES, snaplens)
+    mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
+    unpacked = (capture.base + capture.end) / capture.done_bytes  # what a byte of the file becomes
+    return Glance(int(capture.file_bytes * unpacked / mean) + 1, snaplens)
 
 
 GLANCE_FRAMES = 100
