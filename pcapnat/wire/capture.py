@@ -187,7 +187,7 @@ class Capture:
     def _head(self) -> Format:
         """Read the file's header: which format, which byte order; or say what this file is instead."""
         if self.via:
-            return self._through(via.foreign(self._first()) or "other")
+            return self._through(via.foreign(self._first()) or "pcapng")
         first = self._first()
         if packed := compression(first):
             self.compression = packed
@@ -235,7 +235,7 @@ class Capture:
         self._file.close()
         self._file = via.Tshark(self.path)
         self.via, self.file_bytes = "tshark", None
-        self.notes.append(f"read through tshark ({name})")
+        self.notes.append("read through tshark" + (f", as {name} captures are" if name != "pcapng" else ""))
         return self._rewritten(name)
 
     def refuse(self, what: str) -> NoReturn:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple
 
+from .. import kernel
 from .capture import Capture
 from .decode import decode
 from .packets import Packets, Quoted
@@ -47,8 +49,21 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) 
             packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
         yield Batch(packets, chunk.count, quoted, quotes, row)
         row += chunk.count
+        keep_pace(capture)
         if progress:
             progress(capture.done_bytes, capture.file_bytes)
+
+
+def keep_pace(capture: Capture) -> None:
+    """Go on in machine code if a file holds many more frames than its beginning promised."""
+    if capture.frames > UNPROMISED_FRAMES:
+        share = (capture.file_bytes or 0) / max(1, capture.done_bytes)
+        with _pace:
+            kernel.prepare(int(capture.frames * max(1.0, share)))
+
+
+UNPROMISED_FRAMES = 20_000
+_pace = Lock()
 
 
 def read(path: str, limit: int = KEY_LIMIT, via: str | None = None) -> tuple[Capture, Packets, Quoted]:
