@@ -267,21 +267,32 @@ class Capture:
     def chunks(self) -> Generator[Chunk, None, None]:
         """Give the frames, chunk by chunk; each chunk's arrays are reused for the next."""
         try:
-            count = 0
             while True:
-                count = self._format.walk(self, count)
-                self.start, why = int(self.state[STOP]), int(self.state[WHY])
-                if why == BLOCK and self._format.block:
-                    if self._format.block(self):  # what is before it and what is behind it come in one chunk
-                        continue
-                    why = BROKEN if self._ending else MORE
+                count, why = self._walk()
                 if count:
                     self._account(count)
                     yield Chunk(self.buf, self.columns, count, self.base)
-                    count = 0
                 if why != FULL and (why != MORE or self.ended or not self.fill()):
                     break
             self._finish(why)
+        finally:
+            self.close()
+
+    def _walk(self) -> tuple[int, int]:
+        """Fill the columns from the buffer, whatever blocks lie between the frames: their number, and why there are not more."""
+        count = 0
+        while True:
+            count = self._format.walk(self, count)
+            self.start, why = int(self.state[STOP]), int(self.state[WHY])
+            if why != BLOCK or self._format.block is None:
+                return count, why
+            if not self._format.block(self):
+                return count, BROKEN if self._ending else MORE
+
+    def first_chunk(self) -> Chunk:
+        """The frames that the buffer holds already, perhaps none; the capture is closed then."""
+        try:
+            return Chunk(self.buf, self.columns, self._walk()[0], self.base)
         finally:
             self.close()
 

@@ -91,14 +91,12 @@ def glance(path: str, via: str | None = None) -> Glance:
     if path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
         return Glance(UNKNOWN_FRAMES, [])
     capture = Capture(path, GLANCE_FRAMES, via)
-    chunks = capture.chunks()
-    chunk = next(chunks, None)
-    chunks.close()
+    chunk = capture.first_chunk()
     snaplens = [i.snaplen for i in capture.interfaces]
-    if chunk is None:
-        return Glance(0, snaplens)
-    if capture.file_bytes is None:
+    if capture.file_bytes is None or (not chunk.count and not capture.ended):
         return Glance(UNKNOWN_FRAMES, snaplens)
+    if not chunk.count:
+        return Glance(0, snaplens)
     mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
     unpacked = (capture.base + capture.end) / capture.done_bytes  # what a byte of the file becomes
     return Glance(int(capture.file_bytes * unpacked / mean) + 1, snaplens)
