@@ -17,10 +17,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     named, frames of other interfaces keep their numbers and belong to nothing.
     """
     opened = [Capture(file, via=point.via) for file in point.files]
-    if len(opened) > 1 and all(c.file_bytes is not None for c in opened):  # pipes can be read once, in the order given
-        for capture in opened:
-            if capture.file_bytes is None:
-                raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
+    if len(opened) > 1 and all(c.again for c in opened):  # pipes can be read once, in the order given
         opened.sort(key=lambda capture: (_first_time(capture), capture.path))
     tracker = Tracker()
     packets: list[Packets] = []

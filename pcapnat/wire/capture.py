@@ -100,7 +100,8 @@ class Capture:
     """A capture file, opened. Iterate over `chunks()` once; then the counts, times and problems are complete.
 
     rows: the most frames in one chunk. via: "tshark" to have it read the file; None: only if we cannot and it can.
-    compression, facts and notes say what the file is; sided: frames have a direction or an identifier.
+    compression, facts and notes say what the file is; sided: frames have a direction or an identifier. again: the file can be read a second
+    time.
     """
 
     def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None):
@@ -121,6 +122,7 @@ class Capture:
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.file_bytes: int | None = None
+        self.again = False
         self.done_bytes = 0
         self.ended = False
         self.state = np.zeros(STATE_SIZE, np.int64)
@@ -149,6 +151,7 @@ class Capture:
             raise CaptureError(self.path, "no such file name") from None
         if stat.S_ISREG(status.st_mode):
             self.file_bytes = status.st_size
+            self.again = True
         return file
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ MAGICS = {
     0xA1B2C3D4: Magic(1000, (PLAIN, KUZNETZOV, NOKIA)),
     0xA1B23C4D: Magic(1, (PLAIN,)),
     0xA1B2CD34: Magic(1000, (KUZNETZOV, SUSE)),
-    0x1C0001AC: Magic(1, (PLAIN,), 4),
+    0x1C0001AC: Magic(1000, (PLAIN,), 4),
     0x1C0001AB: Magic(1000, (PLAIN,), 4),
 }
 

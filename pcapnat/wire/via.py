@@ -63,13 +63,12 @@ class Tshark:
         self.whole = False
         self._says = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close())
         # An absolute path cannot be taken for an option.
-        self._process = subprocess.Popen(
-            [found, "-n", "-r", os.path.abspath(path), "-F", "pcapng", "-w", "-"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._says,
-            bufsize=0,
-        )
+        command = [found, "-n", "-r", os.path.abspath(path), "-F", "pcapng", "-w", "-"]
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._says, bufsize=0)
+        except OSError as error:
+            self._says.close()
+            raise CaptureError(path, f"tshark cannot be started ({(error.strerror or str(error)).lower()})") from None
 
     def readinto(self, into: memoryview) -> int:
         """Fill `into` from its start with at least one byte; 0 at the end, and then `problem` says if it is a bad one."""
