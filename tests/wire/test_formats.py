@@ -245,7 +245,7 @@ def test_pcapng_two_lengths_and_versions(tmp_path: Path) -> None:
 # Compressed files
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": lambda d: gzip.compress(d, 6), "bzip2": bz2.compress, "xz": lzma.compress, 
+    "gzip": lambda d: gzip.compress(d, 6), "bzip2": bz2.compress, "xz": lzma.compress,
     "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
     "lz4": lambda d: lz4.frame.compress(d, content_checksum=True)}
 PACKED = pytest.mark.parametrize("kind", PACKERS)
