@@ -18,7 +18,7 @@ ZSTD_STEP = 2048
 ZSTD_WINDOW = 1 << 27
 """The zstd program's own limit."""
 XZ_MEMORY = 256 << 20
-BOMB_BYTES, BOMB_RATIO = 1 << 30, 500
+BOMB_BYTES, BOMB_RATIO = 1 << 29, 500
 """More than this unpacked, at more than this ratio: nothing a network makes; unpacking ends there and says so."""
 
 
