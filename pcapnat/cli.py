@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ WRITE = click.option("--write", type=click.Path(dir_okay=False), metavar="FILE",
 LIMIT = click.option(
     "--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table on the terminal; 0 for all."
 )
+VIA = click.option("--via", type=click.Choice(["tshark"]), help="Have tshark read the file (by itself only for formats we do not read).")
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -42,6 +44,7 @@ def cli(context: click.Context) -> None:
 @FORMAT
 @WRITE
 @LIMIT
+@VIA
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -49,7 +52,7 @@ def cli(context: click.Context) -> None:
     show_default=True,
     help="Exit with status 1 if a diagnosis is at least this severe.",
 )
-def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, fail_on: str) -> None:
+def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, via: str | None, fail_on: str) -> None:
     """Match the conversations of two sides and print the translation table.
 
     POINT is [NAME=]FILE[@INTERFACE], from the innermost to the outermost; - is standard input. Files given under one name are one
@@ -64,7 +67,7 @@ def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, 
     from . import pipeline, report
 
     told = _Progress()
-    analysis = pipeline.analyze(parse_points(points), told.say, told)
+    analysis = pipeline.analyze([replace(p, via=via) for p in parse_points(points)], told.say, told)
     told.done()
     _print(
         report.analysis_json(analysis) if style == "json" else report.terminal(report.analysis_sections(analysis, limit), _colour(write)),
@@ -77,7 +80,8 @@ def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, 
 @FORMAT
 @WRITE
 @LIMIT
-def conversations(file: str, style: str, write: str | None, limit: int) -> None:
+@VIA
+def conversations(file: str, style: str, write: str | None, limit: int, via: str | None) -> None:
     """List the conversations of one capture, numbered as Wireshark numbers its streams.
 
     \b
@@ -87,7 +91,7 @@ def conversations(file: str, style: str, write: str | None, limit: int) -> None:
     from . import pipeline, report
 
     told = _Progress()
-    capture, found = pipeline.conversations(file, told.say, told)
+    capture, found = pipeline.conversations(file, told.say, told, via)
     told.done()
     _print(
         report.conversations_json(found, file, capture.problems)
@@ -102,7 +106,8 @@ def conversations(file: str, style: str, write: str | None, limit: int) -> None:
 @FORMAT
 @WRITE
 @LIMIT
-def sockets(file: str, style: str, write: str | None, limit: int) -> None:
+@VIA
+def sockets(file: str, style: str, write: str | None, limit: int, via: str | None) -> None:
     """List the sockets of one capture: who listens, and who connects from which ports.
 
     \b
@@ -112,7 +117,7 @@ def sockets(file: str, style: str, write: str | None, limit: int) -> None:
     from . import flow, pipeline, report
 
     told = _Progress()
-    capture, found = pipeline.conversations(file, told.say, told)
+    capture, found = pipeline.conversations(file, told.say, told, via)
     told.done()
     ends = flow.sockets(found)
     _print(
@@ -127,7 +132,8 @@ def sockets(file: str, style: str, write: str | None, limit: int) -> None:
 @click.argument("file")
 @FORMAT
 @WRITE
-def info(file: str, style: str, write: str | None) -> None:
+@VIA
+def info(file: str, style: str, write: str | None, via: str | None) -> None:
     """Say what a capture file is: format, frames, times, interfaces, damage.
 
     \b
@@ -137,7 +143,7 @@ def info(file: str, style: str, write: str | None) -> None:
     from . import pipeline, report
 
     told = _Progress()
-    capture = pipeline.inspect(file, told.say, told)
+    capture = pipeline.inspect(file, told.say, told, via)
     told.done()
     _print(report.info_json(capture) if style == "json" else report.terminal(report.info_sections(capture), _colour(write)), write)
 
@@ -161,6 +167,7 @@ def demo(context: click.Context, style: str, write: str | None, limit: int) -> N
         style=style,
         write=write,
         limit=limit,
+        via=None,
         fail_on="error",
     )
 

@@ -10,34 +10,40 @@ from .analysis import Analysis, Box
 from .flow import Conversations, Port, Tracker, cross, observe, sockets
 from .nat import box_kind, leaks, mappings, port_use, translations
 from .terms import Clock, Point
-from .wire import Capture, Flag, Progress, batches, glance, key_limit
+from .wire import Capture, Flag, Progress, batches, glance, keep_pace, key_limit
 
 Say = Callable[[str], None]
 
 
-def inspect(path: str, say: Say | None = None, progress: Progress | None = None) -> Capture:
+def inspect(path: str, say: Say | None = None, progress: Progress | None = None, via: str | None = None) -> Capture:
     """A capture read to its end for its counts, times and problems."""
-    kernel.prepare(glance(path).frames, say)
-    capture = Capture(path)
+    kernel.prepare(glance(path, via).frames, say)
+    capture = Capture(path, via=via)
     for _ in capture.chunks():
+        keep_pace(capture)
         if progress:
             progress(capture.done_bytes, capture.file_bytes)
     return capture
 
 
-def conversations(path: str, say: Say | None = None, progress: Progress | None = None) -> tuple[Capture, Conversations]:
+def conversations(
+    path: str, say: Say | None = None, progress: Progress | None = None, via: str | None = None
+) -> tuple[Capture, Conversations]:
     """The conversations of one capture; memory grows with conversations, not with frames."""
-    frames = glance(path).frames
+    frames = glance(path, via).frames
     kernel.prepare(frames, say)
-    capture, tracker = Capture(path), Tracker(frames)
+    capture, tracker = Capture(path, via=via), Tracker(frames)
     for batch in batches(capture, 0, progress):
         tracker.feed(batch)
+    if say:
+        for note in capture.notes:
+            say(f"{path}: {note}")
     return capture, tracker.finish()[0]
 
 
 def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:
     """Everything about the boxes between points given from the innermost to the outermost."""
-    glances = [glance(file) for point in points for file in point.files]
+    glances = [glance(file, point.via) for point in points for file in point.files]
     kernel.prepare(sum(g.frames for g in glances), say)
     limit = key_limit([s for g in glances for s in g.snaplens])
     from concurrent.futures import ThreadPoolExecutor  # here, because other commands need not wait for its import

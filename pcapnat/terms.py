@@ -46,11 +46,15 @@ class Finding(Generic[T]):
 
 @dataclass(frozen=True)
 class Point:
-    """A place where packets were captured: a name, its files, and the interface if only one of a file is meant."""
+    """A place where packets were captured: a name, its files, and the interface if only one of a file is meant.
+
+    via: "tshark" if that is to read the files; None: only those that we do not read.
+    """
 
     name: str
     files: tuple[str, ...]
     interface: str | None = None
+    via: str | None = None
 
 
 class Translation(Enum):

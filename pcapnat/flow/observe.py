@@ -16,13 +16,13 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     Several files are taken in the order of their first frames, whatever order they are given in. With an interface
     named, frames of other interfaces keep their numbers and belong to nothing.
     """
-    opened = [Capture(file) for file in point.files]
+    opened = [Capture(file, via=point.via) for file in point.files]
     if len(opened) > 1:
         for capture in opened:
-            if capture.file_bytes is None:
+            if not capture.again:
                 raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
         opened.sort(key=lambda capture: (_first_time(capture), capture.path))
-    frames = sum(glance(file).frames for file in point.files)
+    frames = sum(glance(file, point.via).frames for file in point.files)
     tracker, store = Tracker(frames), Store(frames)
     quoted: list[Quoted] = []
     conversation, reverse, about, rows = [], [], [], []
@@ -55,14 +55,14 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         number[np.concatenate(conversation)] if conversation else np.zeros(0, np.int64),
         np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
         number[np.concatenate(about)] if about else np.zeros(0, np.int64),
-        [f"{c.path}: {problem}" for c in opened for problem in c.problems],
+        [f"{c.path}: {problem}" for c in opened for problem in (*c.problems, *c.notes)],
     )
     return port, opened
 
 
 def _first_time(capture: Capture) -> int:
     """Time of a file's first frame; the file is opened a second time for it, as chunks can be read once only."""
-    with_time = Capture(capture.path)
+    with_time = Capture(capture.path, via=capture.via)
     for chunk in with_time.chunks():
         return int(chunk.frames.time_ns[0])
     return 0

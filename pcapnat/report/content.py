@@ -17,7 +17,7 @@ from .words import Section, endpoint, plural, span, when
 def info_sections(capture: Capture) -> list[Section]:
     """What `pcapnat info` says."""
     lines = [
-        f"{capture.format}, {plural(capture.frames, 'frame')}, "
+        f"{capture.format}{f' in {capture.compression}' if capture.compression else ''}, {plural(capture.frames, 'frame')}, "
         f"{capture.captured_bytes:,} bytes captured of {capture.wire_bytes:,} on the wire",
         f"from {when(capture.first_ns)} to {when(capture.last_ns)} UTC"
         + (f" ({span(capture.last_ns - capture.first_ns)})" if capture.first_ns is not None and capture.last_ns is not None else ""),
@@ -44,11 +44,40 @@ def info_sections(capture: Capture) -> list[Section]:
     ]
     if len(capture.interfaces) > MOST_INTERFACES:
         sections[0].after.append(f"... and {len(capture.interfaces) - MOST_INTERFACES:,} more interfaces")
+    if told := _told(capture):
+        sections.append(Section("What the file says", told))
     if capture.problems:
         sections.append(Section("Problems", capture.problems))
     return sections
 
 
+def _told(capture: Capture) -> list[str]:
+    """What a file tells besides frames, a line each."""
+    facts = capture.facts
+    written = [f"{what} {text}" for what, text in (("by", facts.application), ("on", facts.system), ("with", facts.hardware)) if text]
+    lines = ["written " + ", ".join(written)] if written else []
+    if facts.sections > 1:
+        lines.append(plural(facts.sections, "section"))
+    for i in capture.interfaces[:MOST_INTERFACES]:
+        counts = ((i.received, "received"), (i.dropped, "dropped"), (i.os_dropped, "dropped by the system"))
+        said = [f"{n:,} {what}" for n, what in counts if n is not None]
+        said += [f"{i.lost:,} lost before frames that were kept"] if i.lost else []
+        said = [*([i.description] if i.description else []), *([f"filter {i.filter!r}"] if i.filter else []), *said]
+        if said:
+            lines.append(f"interface {i.id}: " + ", ".join(said))
+    if facts.name_count:
+        lines.append(f"{plural(facts.name_count, 'name record')}: {plural(len(facts.names), 'address', 'addresses')} kept")
+    for frame, comment in facts.comments[:MOST_COMMENTS]:
+        lines.append((f"frame {frame}" if frame else "comment") + f": {comment}")
+    if facts.comment_count > MOST_COMMENTS:
+        lines.append(f"... and {facts.comment_count - MOST_COMMENTS:,} more comments")
+    lines += [f"verdict {verdict}: {plural(n, 'frame')}" for verdict, n in facts.verdicts.most_common(MOST_COMMENTS)]
+    if facts.skipped:
+        lines.append("blocks stepped over: " + ", ".join(f"{n:,} {kind}" for kind, n in facts.skipped.items()))
+    return lines + capture.notes
+
+
+MOST_COMMENTS = 20
 MOST_INTERFACES = 50
 
 

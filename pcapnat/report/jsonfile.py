@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..flow.socket import ROLES
 from ..nat import KINDS, PortUse, Translations
 from ..ports import port_class, service
 from ..terms import Clock, Finding, Reason
-from ..wire import Capture
+from ..wire import Capture, Interface
 
 Json = dict[str, Any]
 
@@ -26,12 +27,14 @@ def _text(document: Json) -> str:
 
 def info_json(capture: Capture) -> str:
     """pcapnat.info/1."""
+    facts, names = capture.facts, [f.name for f in fields(Interface)]
     return _text(
         {
             "schema": "pcapnat.info/1",
             "file": capture.path,
             "format": capture.format,
-            "compression": None,
+            "compression": capture.compression,
+            "via": capture.via,
             "frames": capture.frames,
             "captured_bytes": capture.captured_bytes,
             "wire_bytes": capture.wire_bytes,
@@ -39,10 +42,19 @@ def info_json(capture: Capture) -> str:
             "last_ns": capture.last_ns,
             "truncated": capture.truncated,
             "problems": capture.problems,
-            "interfaces": [
-                {"id": i.id, "name": i.name, "link_type": i.link_type, "snaplen": i.snaplen, "tick": i.tick, "frames": i.frames}
-                for i in capture.interfaces
-            ],
+            "notes": capture.notes,
+            "interfaces": [{name: getattr(i, name) for name in names} for i in capture.interfaces],
+            "dropped": facts.dropped,
+            "sections": facts.sections,
+            "hardware": facts.hardware,
+            "os": facts.system,
+            "application": facts.application,
+            "comment_count": facts.comment_count,
+            "comments": [{"frame": frame, "text": text} for frame, text in facts.comments],
+            "name_count": facts.name_count,
+            "names": facts.names,
+            "verdicts": dict(facts.verdicts),
+            "skipped_blocks": facts.skipped,
         }
     )
 

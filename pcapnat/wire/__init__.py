@@ -1,12 +1,13 @@
 """wire: bytes and their meaning. Capture files become Packets, one row per frame; strange bytes become marks.
 
-May use kernel, table, terms and numpy. Touches capture files, reading only. Never judges: a strange packet is a mark.
+May use kernel, table, terms and numpy; zstandard and lz4 to unpack. Touches capture files, reading only; via.py alone starts
+a program, tshark. Never judges: a strange packet is a mark.
 """
 
 from .capture import Capture, Interface
 from .link import LINKS
 from .packets import Flag, Frames, Packets, Quoted
-from .reader import Batch, Glance, Progress, Store, batches, glance, key_limit, read
+from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read
 from .windows import Direction, PacketFacts
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Store",
     "batches",
     "glance",
+    "keep_pace",
     "key_limit",
     "read",
 ]

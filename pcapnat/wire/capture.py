@@ -1,26 +1,33 @@
 """A capture file as a stream of chunks: a buffer and the frames in it, with everything odd about the file on record.
 
 Memory is one chunk, whatever the file's size. Damage ends the reading, is told in `problems`, and keeps what was read.
+
+A container format is a module with `head` (take the file's header if it is this format's) and `walk` (index records), and
+perhaps `block` (read what the walker stopped at) and `finish`; FORMATS names them all. A format that is easier rewritten than
+walked is a stream instead, as compressed files are: see source.py and STREAMS.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from ..terms import CaptureError
-from . import etl, pcapng
+from . import erf, etl, pcap, pcapng, snoop, via
+from .facts import Facts
 from .packets import Frames
+from .source import Unpacked, compression
 from .walk import (
-    BIG,
+    BAD_BLOCK,
+    BAD_RECORD,
     BLOCK,
+    DROPS,
     FULL,
     INTERFACE_SIZE,
     MAX_LEN,
@@ -28,25 +35,21 @@ from .walk import (
     NO_INTERFACE,
     STATE_SIZE,
     STOP,
-    TICK,
     TOO_LONG,
     WHY,
-    walk_pcap,
-    walk_pcapng,
 )
 from .windows import PacketFacts
 
 CHUNK = 1 << 20
-LONGEST_FRAME = 262_144
-"""What Wireshark and tcpdump take for the longest frame; a longer one is damage."""
-LONGEST_BLOCK = 16 << 20
-"""Wireshark's limit for one pcapng block."""
-MAGICS = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}
+BROKEN = -1
 
 
-@dataclass
+@dataclass(slots=True)
 class Interface:
-    """Where frames were captured: one for pcap, each interface block of a pcapng."""
+    """Where frames were captured: one for pcap, each interface block of a pcapng.
+
+    received, dropped and os_dropped are the last statistics the file gives; lost is the sum of the drops its frames tell of.
+    """
 
     id: int
     link_type: int
@@ -54,14 +57,17 @@ class Interface:
     name: str | None = None
     tick: str = "1e-06"
     frames: int = 0
+    description: str | None = None
+    filter: str | None = None
+    received: int | None = None
+    dropped: int | None = None
+    os_dropped: int | None = None
+    lost: int = 0
 
 
 @dataclass
 class Chunk:
-    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file.
-
-    facts: what a Windows trace says of the same rows beside their bytes.
-    """
+    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file."""
 
     buf: np.ndarray[Any, np.dtype[np.uint8]]
     frames: Frames
@@ -70,32 +76,67 @@ class Chunk:
     facts: PacketFacts | None = None
 
 
+class Format(NamedTuple):
+    """How a container is read. head: is it this one, and if so take its header. walk(capture, row): fill the columns from `row`
+    on and return the rows filled. block: read what walk stopped at and step over it; False after `capture.problem`, or if
+    more bytes are needed.
+    """
+
+    head: Callable[[Capture, bytes], bool]
+    walk: Callable[[Capture, int], int]
+    block: Callable[[Capture], bool] | None = None
+    finish: Callable[[Capture], None] | None = None
+
+
+FORMATS = [
+    Format(pcap.head, pcap.walk),
+    Format(pcapng.head, pcapng.walk, pcapng.block, pcapng.finish),
+    Format(snoop.head, snoop.walk),
+    Format(erf.head, erf.walk, erf.block),
+]
+STREAMS: list[tuple[str, Callable[[bytes], bool], Callable[[Any, bytes], Any]]] = []
+"""(name, does a file that begins so have this format, a stream of pcapng made from (the file behind its first bytes, those bytes))."""
+
+
 class Capture:
     """A capture file, opened. Iterate over `chunks()` once; then the counts, times and problems are complete.
 
-    rows: the most frames in one chunk.
+    rows: the most frames in one chunk. via: "tshark" to have it read the file; None: only if we cannot and it can.
+    compression, facts and notes say what the file is; sided: frames have a direction or an identifier. again: the file can be read a second
+    time.
     """
 
-    def __init__(self, path: str, rows: int = CHUNK // 32):
+    def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None):
         self.path = path
         self.format = ""
+        self.compression: str | None = None
+        self.via: str | None = via
         self.interfaces: list[Interface] = []
         self.table = np.zeros((0, INTERFACE_SIZE), np.int64)
+        self.links = np.zeros(0, np.int64)
+        self.lookup = np.zeros(0, np.int64)
+        self.facts = Facts()
         self.frames = self.captured_bytes = self.wire_bytes = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
+        self.sided = False
         self.truncated = False
         self.problems: list[str] = []
+        self.notes: list[str] = []
         self.file_bytes: int | None = None
+        self.again = False
         self.done_bytes = 0
         self.trace: etl.Trace | None = None
+        self.ended = False
+        self.state = np.zeros(STATE_SIZE, np.int64)
+        self.buf = np.zeros(CHUNK, np.uint8)
+        self.start = self.end = self.base = 0
+        self.columns = Frames.empty(rows)
+        self._interrupted = False
+        self._ending = ""
         self._file = self._open()
-        self._state = np.zeros(STATE_SIZE, np.int64)
-        self._buf = np.zeros(CHUNK, np.uint8)
-        self._start = self._end = self._base = 0
-        self._frames = Frames.empty(rows)
         try:
-            self._head()
+            self._format = self._head()
         except BaseException:
             self.close()
             raise
@@ -103,9 +144,10 @@ class Capture:
     def _open(self) -> Any:
         try:
             if self.path == "-":
+                # Unbuffered: a live capture's frames are taken as they come.
                 if sys.stdin is None:
                     raise CaptureError("-", "standard input is closed")
-                return sys.stdin.buffer
+                return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
             file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close())
             status = os.fstat(file.fileno())
         except OSError as error:
@@ -114,6 +156,7 @@ class Capture:
             raise CaptureError(self.path, "no such file name") from None
         if stat.S_ISREG(status.st_mode):
             self.file_bytes = status.st_size
+            self.again = True
         return file
 
     def close(self) -> None:
@@ -123,106 +166,155 @@ class Capture:
         if self.path != "-":
             self._file.close()
 
-    def _fill(self) -> bool:
+    def fill(self) -> bool:
         """Move what is left to the buffer's start and read more behind it; False at the end of the file."""
-        left = self._end - self._start
-        if left == len(self._buf):
-            self._buf = np.concatenate([self._buf[self._start : self._end], np.zeros(len(self._buf), np.uint8)])
-        elif self._start:
-            self._buf[:left] = self._buf[self._start : self._end].copy()
-        self._base += self._start
-        self._start, self._end = 0, left
+        left = self.end - self.start
+        if left == len(self.buf):
+            self.buf = np.concatenate([self.buf[self.start : self.end], np.zeros(len(self.buf), np.uint8)])
+        elif self.start:
+            self.buf[:left] = self.buf[self.start : self.end].copy()
+        self.base += self.start
+        self.start, self.end = 0, left
         try:
-            got = self._file.readinto(self._buf[left:].data)
+            got = self._read(self.buf[left:].data)
         except OSError as error:
-            raise CaptureError(self.path, (error.strerror or str(error)).lower(), self._base + left) from None
-        self._end += got or 0
-        self.done_bytes = self._base + self._end
+            raise CaptureError(self.path, (error.strerror or str(error)).lower(), self.base + left) from None
+        self.end += got
+        self.done_bytes = self._file.done if isinstance(self._file, Unpacked) else self.base + self.end
+        self.ended = not got
         return bool(got)
 
-    def _head(self) -> None:
-        """Read the file's header: which format, which byte order; or say what this file is instead."""
-        while self._end < 24 and self._fill():
-            pass
-        head = bytes(self._buf[: min(self._end, 24)])
-        if not head:
-            raise CaptureError(self.path, "the file is empty")
-        magic = head[:4]
-        if magic == b"\x0a\x0d\x0d\x0a":
-            self.format = "pcapng"
-            self._state[MAX_LEN] = LONGEST_BLOCK
-            return
-        for order, big in (("<", 0), (">", 1)):
-            number = struct.unpack(order + "I", magic)[0] if len(magic) == 4 else 0
-            if number in MAGICS:
-                if len(head) < 24:
-                    raise CaptureError(self.path, f"a pcap header cut short: {len(head)} of 24 bytes")
-                major, _, _, _, snaplen, link = struct.unpack(order + "HHiIII", head[4:])
-                if major != 2:
-                    self.problems.append(f"pcap version {major}, read as version 2")
-                self.format = "pcap"
-                self._state[[BIG, TICK, MAX_LEN]] = big, MAGICS[number], LONGEST_FRAME
-                tick = "1e-09" if MAGICS[number] == 1 else "1e-06"
-                self.add_interface(Interface(0, link & 0xFFFF, snaplen, None, tick), MAGICS[number], 0, 0, 0)
-                self._start = 24
-                return
-        while self._end < etl.HEAD and self._fill():
-            pass
-        if etl.looks_like(bytes(self._buf[: min(self._end, etl.HEAD)])):
-            self.format = "etl"
-            self.trace = etl.Trace(self, self._file, bytes(self._buf[: self._end]))
-            return
-        raise CaptureError(self.path, f"not a capture file ({_looks_like(head)}); pcap and pcapng are read", 0)
+    def _read(self, into: memoryview) -> int:
+        """Read some bytes. Interrupting a live capture ends it, not us: what it still sends is read; a second time ends us too."""
+        while True:
+            try:
+                return int(self._file.readinto(into) or 0)
+            except KeyboardInterrupt:
+                if self.path != "-" or self._interrupted or not self.frames:
+                    raise
+                self._interrupted = True
 
-    def add_interface(self, interface: Interface, mul: int, div: int, shift: int, offset_ns: int) -> None:
-        """Take up one more interface with the arithmetic of its clock."""
+    def _head(self) -> Format:
+        """Read the file's header: which format, which byte order; or say what this file is instead."""
+        if self.via:
+            return self._through(via.foreign(self._first()) or "pcapng")
+        first = self._first()
+        if packed := compression(first):
+            self.compression = packed
+            self._file = Unpacked(self._file, self.buf[: self.end].tobytes(), packed)
+            first = self._first(True)
+            if not first and self._file.problem:
+                self.refuse(self._file.problem)
+        if not first:
+            self.refuse(f"the {self.compression} data is empty" if self.compression else "the file is empty")
+        for name, recognised, stream in STREAMS:
+            if recognised(first):
+                self._file = stream(self._file, self.buf[: self.end].tobytes())
+                return self._rewritten(name)
+        for one in FORMATS:
+            if one.head(self, first):
+                return one
+        if etl.looks_like(self.buf[: min(self.end, etl.HEAD)].tobytes()):
+            self.format = "etl"
+            self.trace = etl.Trace(self, self._file, self.buf[: self.end].tobytes())
+            return FORMATS[0]  # not asked: chunks() takes the trace's own
+        if (foreign := via.foreign(first)) and self.path != "-" and via.program():
+            return self._through(foreign)
+        if foreign:
+            self.refuse(f"a capture of another kind ({foreign}); {via.ADVICE}")
+        raise CaptureError(self.path, f"not a capture file ({_looks_like(first)}); pcap, pcapng, snoop, ERF and ETL are read", 0)
+
+    def _first(self, anew: bool = False) -> bytes:
+        """The first bytes; of a file the buffer is filled, of a pipe no more is waited for than a header needs."""
+        if anew:
+            self.start = self.end = self.base = 0
+        enough = len(self.buf) if self.file_bytes is not None else min(40, len(self.buf))
+        while self.end < enough and self.fill():
+            pass
+        return self.buf[: min(self.end, 512)].tobytes()
+
+    def _rewritten(self, name: str) -> Format:
+        """Read the pcapng stream that self._file now gives."""
+        first = self._first(True)
+        if not pcapng.head(self, first):
+            self.close()
+            self.refuse(f"{name} that cannot be read ({self._file.problem or 'nothing comes of it'})")
+        self.format = name
+        return FORMATS[1]
+
+    def _through(self, name: str) -> Format:
+        """Have tshark rewrite the file as pcapng, and read that."""
+        if self.path == "-":
+            self.refuse("standard input cannot be read through tshark: give it a file")
+        self._file.close()
+        self._file = via.Tshark(self.path)
+        self.via, self.file_bytes = "tshark", None
+        self.notes.append("read through tshark" + (f", as {name} captures are" if name != "pcapng" else ""))
+        return self._rewritten(name)
+
+    def refuse(self, what: str) -> NoReturn:
+        """This cannot be read at all."""
+        raise CaptureError(self.path, what)
+
+    def add_interface(
+        self,
+        link: int,
+        snaplen: int,
+        name: str | None = None,
+        tick: str = "1e-06",
+        mul: int = 0,
+        div: int = 0,
+        shift: int = 0,
+        offset_ns: int = 0,
+    ) -> Interface:
+        """Take up one more interface with the arithmetic of its clock (see walk.py)."""
+        interface = Interface(len(self.interfaces), link, snaplen, name, tick)
         self.interfaces.append(interface)
         n = len(self.interfaces)
         if n > len(self.table):  # grown by doubling: files with a million interfaces exist (fuzzers make them)
             self.table = np.concatenate([self.table, np.zeros((max(4, n), INTERFACE_SIZE), np.int64)])
-        self.table[n - 1] = interface.link_type, mul, div, shift, offset_ns, interface.snaplen
+            self.links = np.concatenate([self.links, np.zeros(max(4, n), np.int64)])
+        self.table[n - 1] = link, mul, div, shift, offset_ns, snaplen, pcap.longest(link), 0
+        self.links[n - 1] = link
+        return interface
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Generator[Chunk, None, None]:
         """Give the frames, chunk by chunk; each chunk's arrays are reused for the next."""
         try:
             if self.trace:
-                yield from etl.chunks(self.trace, len(self._frames))
+                yield from etl.chunks(self.trace, len(self.columns))
                 return
-            more = True
             while True:
-                count = self._walk()
+                count, why = self._walk()
                 if count:
                     self._account(count)
-                    yield Chunk(self._buf, self._frames, count, self._base)
-                self._start = int(self._state[STOP])
-                why = int(self._state[WHY])
-                if why == FULL:
-                    continue
-                if why == BLOCK:
-                    if (step := pcapng.read_block(self, self._buf, self._start, self._end, self._base, self._state)) < 0:
-                        break
-                    if step:
-                        self._start += step
-                        continue
-                elif why != MORE:
-                    self._damage(why)
+                    yield Chunk(self.buf, self.columns, count, self.base)
+                if why != FULL and (why != MORE or self.ended or not self.fill()):
                     break
-                if not more or not (more := self._fill()):
-                    self._finish()
-                    break
+            self._finish(why)
         finally:
             self.close()
 
-    def _walk(self) -> int:
-        if self.format == "pcap":
-            return walk_pcap(self._buf, self._start, self._end, self._frames, len(self._frames), self._state)
-        if self._base == 0 and self._start == 0 and not self.interfaces:
-            self._state[[STOP, WHY]] = 0, BLOCK  # the section header comes first, in a byte order it tells itself
-            return 0
-        return walk_pcapng(self._buf, self._start, self._end, self._frames, len(self._frames), self._state, self.table)
+    def _walk(self) -> tuple[int, int]:
+        """Fill the columns from the buffer, whatever blocks lie between the frames: their number, and why there are not more."""
+        count = 0
+        while True:
+            count = self._format.walk(self, count)
+            self.start, why = int(self.state[STOP]), int(self.state[WHY])
+            if why != BLOCK or self._format.block is None:
+                return count, why
+            if not self._format.block(self):
+                return count, BROKEN if self._ending else MORE
+
+    def first_chunk(self) -> Chunk:
+        """The frames that the buffer holds already, perhaps none; the capture is closed then."""
+        try:
+            return Chunk(self.buf, self.columns, self._walk()[0], self.base)
+        finally:
+            self.close()
 
     def _account(self, count: int) -> None:
-        f = self._frames
+        f = self.columns
         self.frames += count
         self.captured_bytes += int(f.cap_len[:count].sum(dtype=np.int64))
         self.wire_bytes += int(f.wire_len[:count].sum(dtype=np.int64))
@@ -237,37 +329,43 @@ class Capture:
             for i, n in zip(seen.tolist(), counts.tolist(), strict=True):
                 self.interfaces[i].frames += n
 
-    def _damage(self, why: int) -> None:
-        where = self._base + self._start
-        what = {TOO_LONG: f"a record longer than {LONGEST_FRAME} bytes", NO_INTERFACE: "a packet of an interface that was never described"}
-        self.problem(what.get(why, "a block whose length cannot be"), where)
+    def problem(self, what: str) -> None:
+        """Reading ends at the buffer's start: say what is there."""
+        self._ending = what
 
-    def problem(self, what: str, where: int) -> None:
-        """Reading ends here: say what and where."""
-        self.truncated = True
-        self.problems.append(f"{what}, at byte {where}: {self.frames} frames before it were read")
-
-    def _finish(self) -> None:
-        left = self._end - self._start
-        if left:
-            self.problem(f"the file ends inside a record ({left} bytes of it are there)", self._base + self._start)
+    def _finish(self, why: int) -> None:
+        """Say why reading ended, unless the file simply did, and what was counted on the way."""
+        left = self.end - self.start
+        longest = pcap.LONGEST_FRAME if self._format.block is pcapng.block else int(self.state[MAX_LEN])
+        what = {
+            TOO_LONG: f"a record longer than {longest} bytes",
+            NO_INTERFACE: "a packet of an interface that was never described",
+            BAD_RECORD: "a record whose length cannot be",
+            BAD_BLOCK: "a block whose length cannot be",
+            MORE: f"the file ends inside a record ({left} bytes of it are there)" if left else "",
+        }.get(why) or self._ending
+        before = f"{self.frames} frames before it were read"
+        if why == MORE and (problem := getattr(self._file, "problem", None)):
+            self.truncated = not self._file.whole or left > 0
+            self.problems.append(f"{problem}: {before}")
+        elif what:
+            self.truncated = True
+            self.problems.append(f"{what}, at byte {self.base + self.start}: {before}")
+        for interface, lost in zip(self.interfaces, self.table[: len(self.interfaces), DROPS].tolist(), strict=True):
+            interface.lost = lost
+            self.facts.dropped += lost
+        if self._format.finish:
+            self._format.finish(self)
 
 
 def _looks_like(head: bytes) -> str:
     """A guess at what a file is, from its first bytes, for the one line an error gets."""
-    known = {
-        b"\x1f\x8b": "gzip data",
-        b"\x28\xb5\x2f\xfd": "zstd data",
-        b"\x04\x22\x4d\x18": "lz4 data",
-        b"\xfd7zXZ": "xz data",
-        b"BZh": "bzip2 data",
-        b"PK\x03\x04": "a zip archive",
-        b"snoop\0\0\0": "a snoop capture",
-        b"\x7fELF": "a program",
-    }
+    known = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive", b"\x7fELF": "a program", b"MZ": "a program"}
     for magic, name in known.items():
         if head.startswith(magic):
             return f"it looks like {name}"
+    if packed := compression(head):
+        return f"it looks like {packed} data"
     if all(32 <= b < 127 or b in b"\t\r\n" for b in head):
         return "it looks like text"
     return "unknown first bytes " + head[:4].hex(" ")

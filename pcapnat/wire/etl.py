@@ -321,12 +321,11 @@ class Trace:
             problems.append("so many processors logged at once that some packets are not in the order of time")
 
     def _interface(self, name: str, link: int) -> int:
-        from .capture import Interface
 
         number = len(self.capture.interfaces)
         frequency = 10_000_000 if self.reference.kind == SYSTEM_TIME else self.reference.frequency
         tick = f"{1 / frequency:.0e}" if frequency in POWERS_OF_TEN else f"1/{frequency}"
-        self.capture.add_interface(Interface(number, link, 0, name, tick), 0, 0, 0, 0)
+        self.capture.add_interface(link, 0, name, tick)
         return number
 
 
@@ -343,7 +342,7 @@ def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
     """
     from .capture import Chunk
 
-    capture, frames = trace.capture, trace.capture._frames
+    capture, frames = trace.capture, trace.capture.columns
     facts = PacketFacts.empty(rows)
     base = size = 0
     block: list[tuple[int, Packet]] = []

@@ -52,6 +52,8 @@ class Flag(IntFlag):
     """An ICMP query or its reply (echo, timestamp, mask): belongs to a conversation by its identifier."""
     BAD_TIME = 1 << 22
     """The file's time does not fit 64 bits of nanoseconds and was clamped."""
+    NOTED = 1 << 30
+    """The file says something about this frame in words: a comment or a verdict (pcapng.frame_options reads it)."""
 
 
 class Frames(Table):
@@ -62,7 +64,11 @@ class Frames(Table):
     cap_len = column("uint32", "bytes in the file", unit="bytes")
     wire_len = column("uint32", "bytes the frame had on the wire", unit="bytes")
     interface = column("uint32", "pcapng interface, counted over all sections from 0")
-    flags = column("uint32", "CUT, NO_TIME, BAD_TIME")
+    flags = column("uint32", "CUT, NO_TIME, BAD_TIME, NOTED")
+    direction = column("uint8", "0 not known, 1 inbound, 2 outbound", source="pcapng epb_flags")
+    packet_id = column(
+        "int64", "identifier the capturing system gave the packet, the same wherever it was seen; 0: none", source="pcapng epb_packetid"
+    )
 
 
 class Packets(Table):
@@ -74,6 +80,10 @@ class Packets(Table):
     wire_len = column("uint32", "bytes the frame had on the wire", unit="bytes")
     interface = column("uint32", "pcapng interface, counted over all sections from 0")
     flags = column("uint32", "marks, see Flag")
+    direction = column("uint8", "0 not known, 1 inbound, 2 outbound", source="pcapng epb_flags")
+    packet_id = column(
+        "int64", "identifier the capturing system gave the packet, the same wherever it was seen; 0: none", source="pcapng epb_packetid"
+    )
     eth_dst = column("uint64", "destination MAC address", source="IEEE 802.3 3.2.3")
     eth_src = column("uint64", "source MAC address", source="IEEE 802.3 3.2.3")
     ethertype = column("uint16", "type of what follows the link header and its tags")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple
 
-import numpy as np
-
+from .. import kernel
 from .capture import Capture
 from .decode import decode
 from .packets import Packets, Quoted
@@ -75,17 +75,32 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
             packets = reused
             for name in Packets.columns if limit else READ_WITHOUT_MARK:
                 getattr(packets, name)[: chunk.count] = 0
-        links = np.ascontiguousarray(capture.table[:, 0])
-        quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, limit)
+        quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, capture.links, packets, quoted, limit)
+        if capture.sided:
+            packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
+            packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
         yield Batch(packets, chunk.count, quoted, quotes, row)
         row += chunk.count
+        keep_pace(capture)
         if progress:
             progress(capture.done_bytes, capture.file_bytes)
 
 
-def read(path: str, limit: int = KEY_LIMIT) -> tuple[Capture, Packets, Quoted]:
+def keep_pace(capture: Capture) -> None:
+    """Go on in machine code if a file holds many more frames than its beginning promised."""
+    if capture.frames > UNPROMISED_FRAMES:
+        share = (capture.file_bytes or 0) / max(1, capture.done_bytes)
+        with _pace:
+            kernel.prepare(int(capture.frames * max(1.0, share)))
+
+
+UNPROMISED_FRAMES = 20_000
+_pace = Lock()
+
+
+def read(path: str, limit: int = KEY_LIMIT, via: str | None = None) -> tuple[Capture, Packets, Quoted]:
     """All packets of a capture file, and what its ICMP errors quote. Raises CaptureError if it cannot be read at all."""
-    capture, store = Capture(path), Store(glance(path).frames)
+    capture, store = Capture(path, via=via), Store(glance(path, via).frames)
     quoted: list[Quoted] = []
     for batch in batches(capture, limit, store=store):
         quotes = batch.quoted.take(slice(0, batch.quotes))
@@ -101,19 +116,24 @@ class Glance(NamedTuple):
     snaplens: list[int]
 
 
-def glance(path: str) -> Glance:
+def glance(path: str, via: str | None = None) -> Glance:
     """Look at a file's first frames. Standard input and pipes are not touched: nothing is known of them."""
     if path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
         return Glance(UNKNOWN_FRAMES, [])
-    capture = Capture(path, GLANCE_FRAMES)
+    capture = Capture(path, GLANCE_FRAMES, via)
     if capture.trace:  # its first frames are known when all of it was looked through
         expected = capture.trace.expected_frames()
         capture.close()
         return Glance(expected, [])
-    for chunk in capture.chunks():
-        mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
-        return Glance(int((capture.file_bytes or 0) / mean) + 1, [i.snaplen for i in capture.interfaces])
-    return Glance(0, [i.snaplen for i in capture.interfaces])
+    chunk = capture.first_chunk()
+    snaplens = [i.snaplen for i in capture.interfaces]
+    if capture.file_bytes is None or (not chunk.count and not capture.ended):
+        return Glance(UNKNOWN_FRAMES, snaplens)
+    if not chunk.count:
+        return Glance(0, snaplens)
+    mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
+    unpacked = (capture.base + capture.end) / capture.done_bytes  # what a byte of the file becomes
+    return Glance(int(capture.file_bytes * unpacked / mean) + 1, snaplens)
 
 
 GLANCE_FRAMES = 100

@@ -107,7 +107,8 @@ def test_a_synthetic_nat_is_seen_through(scenario: str, nat: Nat, seed: int, noi
     crossing = result.crossing
     if nat.lost:  # a lost SYN may put two conversations of one 5-tuple together on one side: then one of them must be found
         done_here, done_there = set(crossing.matches.here.tolist()), set(crossing.matches.there.tolist())
-        assert not {(h, t) for h, t in result.missed if h not in done_here and t not in done_there}
+        # ... unless both ends are rewritten: then a frame or two left of a conversation are too little.
+        assert nat.source and nat.destination or not {(h, t) for h, t in result.missed if h not in done_here and t not in done_there}
     else:
         assert not result.missed
     here, there = crossing.here, crossing.there
@@ -247,6 +248,33 @@ def test_some_of_many_equal_ones_are_lost(seed: int, tmp_path: Path, natively: N
     with natively():
         _, wrong = wrong_pairs(observed(tmp_path / "i.pcap", inside), observed(tmp_path / "o.pcap", rng.sample(outside, 3)), truth)
     assert wrong == 0
+
+
+def test_equal_datagrams_with_other_identifications_are_others(tmp_path: Path) -> None:
+    # Traceroute's probes hold the same bytes. One was lost outside, another inside: the two that are left are not one.
+    probes = [datagram(("10.0.0.1", 40001 + i), b"@ABCDEFGHIJKLMNOPQRSTUVWXYZ", START_NS + i * MS, 500 + i) for i in range(2)]
+    other = script("A S 100 | B SA 500 101 t63")
+    seen = [datagram(("203.0.113.7", 9001 + i), b"@ABCDEFGHIJKLMNOPQRSTUVWXYZ", START_NS + i * MS + 30_000, 500 + i, 63) for i in range(2)]
+    here, there = observed(tmp_path / "i.pcap", [probes[0], *other]), observed(tmp_path / "o.pcap", sorted([seen[1], *through(other)]))
+    crossing = cross(here, there)
+    assert crossing.matches.by.tolist() == [int(By.ISN | By.FAR_END)]
+    assert list(crossing.unmatched_here) == [0]
+    whole = cross(observed(tmp_path / "i.pcap", [*probes, *other]), observed(tmp_path / "o.pcap", sorted([*seen, *through(other)])))
+    assert len(whole.matches) == 3
+
+
+def test_a_box_that_rewrites_the_identification(tmp_path: Path) -> None:
+    inside = [datagram((f"10.0.0.{i}", 5000), b"question %02d" % i, START_NS + i * MS, 100 + i) for i in range(1, 30)]
+    outside = [datagram(("203.0.113.7", 6000 + i), b"question %02d" % i, START_NS + i * MS + 30_000, 7000 - i, 63) for i in range(1, 30)]
+    crossing = cross(observed(tmp_path / "i.pcap", inside), observed(tmp_path / "o.pcap", outside))
+    assert crossing.matches.here.tolist() == crossing.matches.there.tolist() == list(range(29))
+
+
+def test_a_lone_payload_between_strangers_is_a_coincidence(tmp_path: Path) -> None:
+    crossing = cross(observed(tmp_path / "i.pcap", script("C:5 udp keep-alive | A S 100 | B SA 500 101 t63")),
+                     observed(tmp_path / "o.pcap", script("N:6>D udp keep-alive | N:7>B S 100 t63 | B>N:7 SA 500 101")))
+    assert crossing.matches.here.tolist() == [1]
+    assert crossing.unmatched_here == {0: Reason.FEW}
 
 
 def test_a_lone_datagram_with_few_bytes_is_no_proof(tmp_path: Path) -> None:

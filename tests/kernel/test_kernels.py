@@ -415,8 +415,22 @@ def crowded(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture
+def others(tmp_path: Path) -> list[str]:
+    """A snoop and an ERF file with two Ethernet frames each."""
+    frame = bytes(12) + b"\x08\x00" + struct.pack(">BBHHHBBHII", 0x45, 0, 28, 7, 0, 64, 17, 0, 0x0A000001, 0xCB007101)
+    frame += struct.pack(">HHHH", 1024, 53, 8, 0)
+    snoop = b"snoop\0\0\0" + struct.pack(">II", 2, 4)
+    snoop += b"".join(struct.pack(">IIIIII", 42, 42, 68, 0, n, n) + frame + b"\0\0" for n in range(2))
+    erf = b"".join(struct.pack("<Q", n << 32) + struct.pack(">BBHHHH", 2, 0, 60, 0, 42, 0) + frame for n in range(2))
+    paths = [tmp_path / "a.snoop", tmp_path / "a.erf"]
+    for path, data in zip(paths, (snoop, erf), strict=True):
+        path.write_bytes(data)
+    return [str(path) for path in paths]
+
+
 def test_every_kernel_gives_the_same_both_ways(
-    natively: Natively, captures: list[str], crowded: str, monkeypatch: pytest.MonkeyPatch
+    natively: Natively, captures: list[str], crowded: str, others: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every column of every bundled capture, walked, decoded and followed, and of every pair, crossed, plain and native."""
     monkeypatch.setattr(fingerprint, "FIRST_PAIRS", v.MANY)  # so that the tallies have to grow
@@ -431,7 +445,7 @@ def test_every_kernel_gives_the_same_both_ways(
             called.add(k.name)
             return code(block)
         return call
-    for path in [crowded, *captures]:
+    for path in [crowded, *others, *captures]:
         if os.path.getsize(path) > 1 << 20:
             continue
         plain, _ = observe(Point("here", (path,)), 64)

@@ -91,3 +91,32 @@ def stdin(data: bytes, step: int = 1 << 30) -> Iterator[str]:
     """Make `data` standard input; gives the path that means it."""
     with mock.patch.object(sys, "stdin", SimpleNamespace(buffer=Trickle(data, step))):
         yield "-"
+
+
+def patched_record(order: str, seconds: int, fraction: int, data: bytes, header: int, *, wire: int | None = None,
+                   swapped: bool = False) -> bytes:
+    """A pcap record with a header of more bytes than usual, as patched libpcaps wrote, or with its two lengths in the old order."""
+    lengths = [len(data), len(data) if wire is None else wire]
+    return struct.pack(order + "IIII", seconds, fraction, *(lengths[::-1] if swapped else lengths)) + bytes(header - 16) + data
+
+
+def snoop_head(link: int = 4, version: int = 2) -> bytes:
+    """The 16 bytes a snoop file begins with."""
+    return b"snoop\0\0\0" + struct.pack(">II", version, link)
+
+
+def snoop_record(seconds: int, micros: int, data: bytes, *, wire: int | None = None, drops: int = 0, pad: int | None = None) -> bytes:
+    """A snoop record, padded to four bytes or by `pad`."""
+    pad = -len(data) % 4 if pad is None else pad
+    lengths = len(data) if wire is None else wire, len(data), 24 + len(data) + pad
+    return struct.pack(">IIIIII", *lengths, drops, seconds, micros) + data + bytes(pad)
+
+
+def erf_record(time: int, data: bytes, *, kind: int = 2, port: int = 0, wire: int | None = None, extensions: int = 0,
+               lost: int = 0) -> bytes:
+    """An ERF record; time is in 2**-32 seconds."""
+    head = {2: 2, 11: 2, 16: 2, 20: 2, 5: 4}.get(kind, 0)
+    more = b"".join(bytes([0x80 if n < extensions - 1 else 0]) + bytes(7) for n in range(extensions))
+    size = 16 + len(more) + head + len(data)
+    return struct.pack("<Q", time) + struct.pack(">BBHHH", kind | (0x80 if extensions else 0), port, size, lost,
+                                                 len(data) if wire is None else wire) + more + bytes(head) + data

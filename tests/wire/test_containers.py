@@ -182,7 +182,8 @@ def test_pcapng_blocks_of_all_kinds(order: str, mode: str) -> None:
         + obsolete(order, 3_000_000, b"old") + obsolete(order, 4 * S, b"old, cut", iface=1, drops=0, wire=9) + others[4] \
         + simple(order, b"exact") + simple(order, b"short", wire=60) + simple(order, b"sma") + simple(order, b"") + others[5]
     capture = expect(
-        data, Seen(S, b"full", 4), Seen(2 * S, b"cut", 99, 1, CUT), Seen(3 * S, b"old", 3), Seen(4 * S, b"old, cut", 9, 1, CUT),
+        data, Seen(S, b"full", 4, flags=Flag.NOTED), Seen(2 * S, b"cut", 99, 1, CUT), Seen(3 * S, b"old", 3),
+        Seen(4 * S, b"old, cut", 9, 1, CUT),
         Seen(4 * S, b"exact", 5, flags=NO_TIME), Seen(4 * S, b"short", 60, flags=NO_TIME | CUT), Seen(4 * S, b"sma", 3, flags=NO_TIME),
         Seen(4 * S, b"", 0, flags=NO_TIME))
     assert [(i.id, i.link_type, i.snaplen, i.name) for i in capture.interfaces] == [(0, 1, 5, "lan 0"), (1, 276, 0, "wän")]
@@ -429,16 +430,15 @@ def test_more_frames_than_a_chunk_has_rows(mode: str, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("name", "data", "says"), [
     ("empty.pcap", b"", "the file is empty"),
-    ("text.pcap", b"hello, this is no capture\n", "not a capture file (it looks like text); pcap and pcapng are read, at byte 0"),
-    ("two.pcap", b"\xd4\xc3", "not a capture file (unknown first bytes d4 c3); pcap and pcapng are read, at byte 0"),
+    ("text.pcap", b"hello, this is no capture\n", "not a capture file (it looks like text)"),
+    ("two.pcap", b"\xd4\xc3", "not a capture file (unknown first bytes d4 c3)"),
     ("short.pcap", pcap_head("<")[:23], "a pcap header cut short: 23 of 24 bytes"),
     ("swapped.pcap", pcap_head(">")[:4], "a pcap header cut short: 4 of 24 bytes"),
-    ("packed.pcap.gz", gzip.compress(pcap_head("<") * 3),
-     "not a capture file (it looks like gzip data); pcap and pcapng are read, at byte 0"),
-    ("a.zst", b"\x28\xb5\x2f\xfd" + bytes(40), "not a capture file (it looks like zstd data); pcap and pcapng are read, at byte 0"),
-    ("a.zip", b"PK\x03\x04" + bytes(40), "not a capture file (it looks like a zip archive); pcap and pcapng are read, at byte 0"),
-    ("a.snoop", b"snoop\0\0\0" + bytes(40), "not a capture file (it looks like a snoop capture); pcap and pcapng are read, at byte 0"),
-    ("zeros", bytes(100), "not a capture file (unknown first bytes 00 00 00 00); pcap and pcapng are read, at byte 0"),
+    ("packed.pcap.gz", gzip.compress(gzip.compress(pcap_head("<") * 3)),
+     "not a capture file (it looks like gzip data)"),
+    ("a.zip", b"PK\x03\x04" + bytes(40), "not a capture file (it looks like a zip archive)"),
+    ("a.snoop", b"snoop\0\0\0" + bytes(4), "a snoop header cut short: 12 of 16 bytes"),
+    ("zeros", bytes(100), "not a capture file (unknown first bytes 00 00 00 00)"),
 ])
 def test_what_is_no_capture(tmp_path: Path, name: str, data: bytes, says: str) -> None:
     """One line tells what the file is instead, as far as its first bytes show."""
@@ -446,6 +446,8 @@ def test_what_is_no_capture(tmp_path: Path, name: str, data: bytes, says: str) -
     path.write_bytes(data)
     with pytest.raises(CaptureError) as error:
         Capture(str(path))
+    if says.startswith("not a"):
+        says += "; pcap, pcapng, snoop, ERF and ETL are read, at byte 0"
     assert str(error.value) == f"{path}: {says}"
     assert error.value.path == str(path)
 

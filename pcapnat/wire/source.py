@@ -1,0 +1,183 @@
+"""Where a capture's bytes come from: a file or a stream, unpacked on the way if it is compressed.
+
+A Source gives bytes into a buffer, like a raw file. Unpacking streams: memory stays at some megabytes whatever the file
+holds. Damage ends the stream, is told in `problem`, and keeps what came before.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+STEP = 1 << 16
+ZSTD_STEP = 2048
+"""zstandard gives no way to bound what comes out; a block of 4 bytes holds at most 128 KiB, so this bounds it to 64 MiB."""
+ZSTD_WINDOW = 1 << 27
+"""The zstd program's own limit."""
+XZ_MEMORY = 256 << 20
+BOMB_BYTES, BOMB_RATIO = 1 << 29, 500
+"""More than this unpacked, at more than this ratio: nothing a network makes; unpacking ends there and says so."""
+
+
+class Engine(Protocol):
+    """One member of a compressed file: bz2's decompressor is the model."""
+
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """Some of what `data`, and what was given before it, unpacks to."""
+
+
+class _Zlib:
+    def __init__(self) -> None:
+        self._engine = zlib.decompressobj(wbits=31)
+        self._left = b""
+
+    eof = property(lambda self: self._engine.eof)
+    unused_data = property(lambda self: self._engine.unused_data)
+    needs_input = property(lambda self: not self._left)
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        out = self._engine.decompress(self._left + data, max_length)
+        self._left = self._engine.unconsumed_tail
+        return out
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        import zstandard  # here and below: only who reads such a file waits for the import
+
+        self._engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+
+    eof = property(lambda self: self._engine.eof)
+    unused_data = property(lambda self: self._engine.unused_data)
+    needs_input = True
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._engine.decompress(data) if data else b""
+
+
+def _lz4() -> Any:
+    import lz4.frame
+
+    return lz4.frame.LZ4FrameDecompressor()
+
+
+ENGINES: dict[str, tuple[tuple[bytes, ...], Callable[[], Any], int]] = {
+    "gzip": ((b"\x1f\x8b\x08",), _Zlib, STEP),
+    "bzip2": (tuple(b"BZh%d" % n for n in range(1, 10)), bz2.BZ2Decompressor, STEP),
+    "xz": ((b"\xfd7zXZ\0",), lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY), STEP),
+    "zstd": ((b"\x28\xb5\x2f\xfd",), _Zstd, ZSTD_STEP),
+    "lz4": ((b"\x04\x22\x4d\x18",), _lz4, STEP),
+}
+"""name: (first bytes, how a member is unpacked, how much of the file is given to it at once)."""
+SKIPPABLE = tuple(bytes([n]) + b"\x2a\x4d\x18" for n in range(0x50, 0x60))
+"""Frames of zstd and lz4 that hold no data (pzstd writes them); the number of their bytes follows."""
+
+
+def compression(head: bytes) -> str | None:
+    """Which compression these first bytes begin, if any."""
+    if head.startswith(SKIPPABLE):
+        return "zstd"
+    return next((name for name, (magics, _, _) in ENGINES.items() if head.startswith(magics)), None)
+
+
+class Unpacked:
+    """The bytes inside a compressed stream; members behind each other are one stream, as the programs that write them have it."""
+
+    def __init__(self, file: Any, head: bytes, kind: str):
+        self.kind = kind
+        self.problem: str | None = None
+        self.whole = True
+        self.done = len(head)
+        self.made = 0
+        self._file = file
+        self._ahead = head
+        self._magics, self._make, self._step = ENGINES[kind]
+        self._engine: Any = None
+        self._held = memoryview(b"")
+        self._over = False
+
+    def close(self) -> None:
+        """Close the file beneath."""
+        self._file.close()
+
+    def readinto(self, into: Any) -> int:
+        """Fill `into` from its start with at least one byte; 0 at the end or at the damage."""
+        while not self._held and not self._over:
+            try:
+                self._held = memoryview(self._more(len(into)))
+            except (OSError, EOFError, ValueError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError) as error:
+                self._end(f"the {self.kind} data is damaged ({_line(error)})")
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] not in ("zstandard", "zstd", "lz4", "_lzma"):
+                    raise
+                self._end(f"the {self.kind} data is damaged ({_line(error)})")
+        got = min(len(into), len(self._held))
+        into[:got] = self._held[:got]
+        self._held = self._held[got:]
+        return got
+
+    def _end(self, problem: str | None = None, whole: bool = False) -> None:
+        self._over = True
+        if problem:
+            self.whole = whole
+            self.problem = f"{problem}, at byte {self.done} of the file"
+
+    def _take(self, size: int) -> bytes:
+        """The next bytes of the file, at most `size`."""
+        if not self._ahead:
+            self._ahead = self._file.read(STEP) or b""
+            self.done += len(self._ahead)
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data
+
+    def _more(self, room: int) -> bytes:
+        if self._engine is None:
+            return self._member()
+        data = self._take(self._step) if self._engine.needs_input else b""
+        if not data and self._engine.needs_input:
+            self._end(f"the {self.kind} data ends early")
+            return b""
+        out: bytes = self._engine.decompress(data, room)
+        self.made += len(out)
+        if self._engine.eof:
+            self._ahead = (self._engine.unused_data or b"") + self._ahead
+            self._engine = None
+        if self.made > BOMB_BYTES and self.made > BOMB_RATIO * self.done:
+            self._end(
+                f"the {self.kind} data unpacks to more than {BOMB_RATIO} times its size ({self.made >> 20} MB so far): "
+                "unpack it yourself if that is right"
+            )
+        return out
+
+    def _member(self) -> bytes:
+        """Begin the next member, if there is one; zeros between and behind members are padding."""
+        head = self._ahead.lstrip(b"\0") if self.made else self._ahead
+        while len(head) < 8:
+            self._ahead = b""
+            more = self._take(STEP)
+            if not more:
+                break
+            head = (head + more).lstrip(b"\0") if self.made else head + more
+        self._ahead = head
+        if not head:
+            self._end()
+        elif head.startswith(self._magics):
+            self._engine = self._make()
+        elif self.kind in ("zstd", "lz4") and head.startswith(SKIPPABLE) and len(head) >= 8:
+            left = 8 + int.from_bytes(head[4:8], "little")
+            while left and (data := self._take(min(left, STEP))):
+                left -= len(data)
+        else:
+            self._end(f"something else follows the {self.kind} data and is left out", whole=True)
+        return b""
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].strip()
