@@ -31,6 +31,12 @@ def inner(function: F) -> F:
     return function
 
 
+def cold(function: F) -> F:
+    """As `inner`, for what few frames need: compiled once and called, not into every caller. Takes arrays and numbers, no records."""
+    vars(function)["cold"] = True
+    return inner(function)
+
+
 class Kernel:
     """A function over declared arrays that runs plain until `prepare` finds machine code worth using.
 

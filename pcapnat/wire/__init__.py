@@ -5,8 +5,9 @@ May use kernel, table, terms and numpy. Touches capture files, reading only. Nev
 
 from .capture import Capture, Interface
 from .link import LINKS
-from .packets import Flag, Frames, Packets, Quoted
+from .packets import Flag, Frames, Outer, Packets, Quoted
 from .reader import Batch, Glance, Progress, batches, glance, key_limit, read
+from .tunnel import Tunnel
 
 __all__ = [
     "LINKS",
@@ -16,9 +17,11 @@ __all__ = [
     "Frames",
     "Glance",
     "Interface",
+    "Outer",
     "Packets",
     "Progress",
     "Quoted",
+    "Tunnel",
     "batches",
     "glance",
     "key_limit",

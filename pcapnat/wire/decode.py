@@ -8,19 +8,28 @@ snaplens agree, and is meaningless beyond this run.
 
 Readings taken: an IP length of 0 (TCP segmentation offload, jumbograms) means "to the end of the frame"; Ethernet
 padding is not payload; a frame cut inside the first 20 bytes of its TCP header keeps its ports but is no TCP segment,
-one cut inside the options is a segment without `key`.
+one cut inside the options is a segment without `key`. Of a packet in a tunnel the columns are the innermost one's; a
+tunnel is entered only if an IP header lies in it whole.
 """
 
 from typing import Any
 
-from ..kernel import digest, inner, kernel, load16, load32, load64, mix
-from .link import IPV4, IPV6, SHORT_TYPE, link_layer, mac
-from .packets import Flag, Frames, Packets, Quoted
+from ..kernel import digest, inner, kernel, load16, load32, load64, mix, signed
+from .link import ARP, IN_LABELS, IPV4, IPV6, LAYOUT_ETHERNET, PROTECTED_BODY, SHORT_TYPE, mac, strip
+from .packets import Flag, Frames, Outer, Packets, Quoted
+from .tunnel import enter, tunnel_port, tunnel_protocol
 
 IP, V6, PORTS, TCP, UDP, ICMP = (int(f) for f in (Flag.IP, Flag.V6, Flag.PORTS, Flag.TCP, Flag.UDP, Flag.ICMP))
 VLAN, FRAGMENT, QUOTE, SHORT, BAD = (int(f) for f in (Flag.VLAN, Flag.FRAGMENT, Flag.QUOTE, Flag.SHORT, Flag.BAD))
 OTHER_LINK, TUNNEL, SACK_OK, TIMESTAMPS = (int(f) for f in (Flag.OTHER_LINK, Flag.TUNNEL, Flag.SACK_OK, Flag.TIMESTAMPS))
 WSCALE, MSS, GROUP, KEY, IN_QUERY = (int(f) for f in (Flag.WSCALE, Flag.MSS, Flag.GROUP, Flag.KEY, Flag.IN_QUERY))
+SPI, PROTECTED, DEEP = (int(f) for f in (Flag.SPI, Flag.PROTECTED, Flag.DEEP))
+OF_ONE_PACKET = IP | V6 | PORTS | TCP | UDP | ICMP | FRAGMENT | GROUP | KEY | IN_QUERY | SPI
+"""Marks that belong to one packet and not to the one it carries."""
+MAY_CARRY = 1 << 40
+"""Never stored: the packet may be a tunnel's."""
+DEPTH = 8
+"""Tunnels in one another that are followed."""
 V4_PREFIX = 0xFFFF00000000
 
 
@@ -174,6 +183,8 @@ def transport(
             return flags | SHORT, quoted
         if proto == 17:
             flags |= UDP
+            if tunnel_port(p.dport[i]) or tunnel_port(p.sport[i]):
+                flags |= MAY_CARRY
             if flags & FRAGMENT:
                 size = load16(buf, at + 4)
                 if size > 8:
@@ -208,6 +219,13 @@ def transport(
         at += 8  # what follows the ports holds a checksum (of DCCP) that covers them and changes with them
         if proto == 132:
             at += 4
+    elif proto == 50:
+        if at + 8 <= end:
+            p.sport[i] = load16(buf, at)
+            p.dport[i] = load16(buf, at + 2)
+            flags |= SPI
+    elif tunnel_protocol(proto):
+        flags |= MAY_CARRY
     size = ip_end - at
     if size < 0:
         size = 0
@@ -262,6 +280,10 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
         if ip_end < end:
             end = ip_end
         at += head
+        if proto == 51 and not fragment & 0x1FFF and at + 2 <= end:  # what AH signs is not hidden
+            proto = buf[at] | 0
+            p.proto[i] = proto
+            at += 8 + buf[at + 1] * 4
         if fragment & 0x1FFF:
             proto = -1  # no transport header here: the payload is all there is
         return transport(buf, at, end, ip_end, proto, p, i, q, quoted, limit, flags)
@@ -294,6 +316,12 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
                 return flags | SHORT, quoted
             proto = buf[at]
             at += 8 + buf[at + 1] * 8
+        elif proto == 51:
+            if at + 8 > end:
+                p.proto[i] = proto
+                return flags | SHORT, quoted
+            proto = buf[at]
+            at += 8 + buf[at + 1] * 4
         elif proto == 44:
             if at + 8 > end:
                 p.proto[i] = proto
@@ -319,45 +347,127 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
     return transport(buf, at, end, ip_end, proto, p, i, q, quoted, limit, flags)
 
 
-@kernel(buf="u1", frames=Frames, count="int", base="int", links="i8", p=Packets, q=Quoted, limit="int")
-def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: Any, limit: int) -> int:
-    """Decode `count` frames of a chunk into rows 0..count-1 of p, zeroed before; returns the rows used in q.
+@inner
+def opens(buf: Any, at: int, end: int, ethertype: int) -> int:
+    """Whether an IP header worth entering lies at buf[at:end]: 1 yes, 0 no, -1 not known, as it is not whole."""
+    if ethertype == SHORT_TYPE:
+        return -1
+    if ethertype == IPV4:
+        if at + 20 > end:
+            return -1
+        total = load16(buf, at + 2)
+        return 1 if buf[at] >> 4 == 4 and buf[at] & 15 >= 5 and (total >= (buf[at] & 15) * 4 or total == 0) else 0
+    if ethertype == IPV6:
+        if at + 40 > end:
+            return -1
+        return 1 if buf[at] >> 4 == 6 else 0
+    return 0
 
-    base: file offset of buf[0]. links: link type of each interface. limit: payload bytes a key covers, 0 for no keys.
+
+@kernel(buf="u1", frames=Frames, count="int", base="int", links="i8", p=Packets, q=Quoted, o=Outer, limit="int")
+def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: Any, o: Any, limit: int) -> int:
+    """Decode `count` frames of a chunk into rows 0..count-1 of p, zeroed before; returns rows used in q | rows used in o << 32.
+
+    base: file offset of buf[0]. links: layout (see link.py) of each interface's link type. limit: payload bytes a key
+    covers, 0 for no keys. Outer headers that find no room in o are left out.
     """
     quoted = 0
+    outer = 0
     for i in range(count):
         start = frames.at[i]
         end = start + frames.cap_len[i]
         flags = frames.flags[i] | 0
-        link = links[frames.interface[i]]
+        layout = links[frames.interface[i]]
         p.time_ns[i] = frames.time_ns[i]
         p.offset[i] = base + start
         p.cap_len[i] = frames.cap_len[i]
         p.wire_len[i] = frames.wire_len[i]
         p.interface[i] = frames.interface[i]
-        if link == 1 and start + 14 <= end:
+        at = start + 14
+        ethertype = 0
+        if layout == LAYOUT_ETHERNET and at <= end:
             p.eth_dst[i] = mac(buf, start)
             p.eth_src[i] = mac(buf, start + 6)
-        elif link == 113 and start + 14 <= end and load16(buf, start + 4) == 6:
-            p.eth_src[i] = mac(buf, start + 6)
-        elif link == 276 and start + 20 <= end and buf[start + 11] == 6:
-            p.eth_src[i] = mac(buf, start + 12)
-        at, ethertype, vlan, tunnel = link_layer(buf, start, end, link)
-        if vlan >= 0:
-            p.vlan[i] = vlan
-            flags |= VLAN
-        if tunnel:
-            flags |= TUNNEL
-        if ethertype == SHORT_TYPE:
-            flags |= SHORT
+            ethertype = load16(buf, start + 12)
+        if ethertype != IPV4 and ethertype != IPV6:
+            at, ethertype, vlan, marks, target, source = strip(buf, start, end, layout)
+            if vlan >= 0:
+                p.vlan[i] = vlan
+                flags |= VLAN
+            if marks & IN_LABELS:
+                flags |= TUNNEL
+            if marks & PROTECTED_BODY:
+                flags |= PROTECTED
+            if layout != LAYOUT_ETHERNET:
+                if target >= start and target + 6 <= end:
+                    p.eth_dst[i] = mac(buf, target)
+                if source >= start and source + 6 <= end:
+                    p.eth_src[i] = mac(buf, source)
+            if ethertype == SHORT_TYPE:
+                p.flags[i] = flags | SHORT
+                continue
+            p.ethertype[i] = ethertype
+            if ethertype != IPV4 and ethertype != IPV6:
+                p.flags[i] = flags if ethertype == ARP else flags | OTHER_LINK
+                continue
         else:
             p.ethertype[i] = ethertype
-            if ethertype == IPV4 or ethertype == IPV6:
-                flags, quoted = internet(buf, at, end, ethertype, p, i, q, quoted, limit, flags)
-                if p.payload_at[i] >= start:
-                    p.payload_at[i] = p.payload_at[i] - start
-            elif ethertype != 0x0806:
-                flags |= OTHER_LINK
+        depth = 0
+        while True:
+            flags, quoted = internet(buf, at, end, ethertype, p, i, q, quoted, limit, flags)
+            if not flags & MAY_CARRY:
+                break
+            flags ^= MAY_CARRY
+            at = signed(p.payload_at[i])
+            port = 0
+            if flags & UDP:
+                port = signed(p.dport[i])
+                if not tunnel_port(port):
+                    port = signed(p.sport[i])
+            stop = at + signed(p.payload_len[i])
+            if stop < end:
+                end = stop
+            kind, place, inside, name = enter(buf, at, end, signed(p.proto[i]), port)
+            if kind == 0:
+                break
+            place, ethertype, vlan, marks, target, source = strip(buf, place, end, inside)
+            good = opens(buf, place, end, ethertype)
+            if good != 1 or depth == DEPTH:
+                if good == 1:
+                    flags |= DEEP
+                if good < 0 and stop > end:
+                    flags |= SHORT
+                if port == 0 and p.proto[i] == 47 and buf[at + 1] & 7 == 1:
+                    p.dport[i] = name
+                    flags |= SPI
+                break
+            if outer < len(o.carrier):
+                o.carrier[outer] = i
+                o.depth[outer] = depth
+                o.kind[outer] = kind
+                o.proto[outer] = p.proto[i]
+                o.src[outer, 0] = p.src[i, 0]
+                o.src[outer, 1] = p.src[i, 1]
+                o.dst[outer, 0] = p.dst[i, 0]
+                o.dst[outer, 1] = p.dst[i, 1]
+                o.sport[outer] = p.sport[i]
+                o.dport[outer] = p.dport[i]
+                o.key[outer] = name
+                o.vlan[outer] = vlan
+                o.eth_dst[outer] = mac(buf, target) if target >= start else 0
+                o.eth_src[outer] = mac(buf, source) if source >= start else 0
+                outer += 1
+            p.sport[i] = 0
+            p.dport[i] = 0
+            p.ip_id[i] = 0
+            p.frag_offset[i] = 0
+            p.payload_at[i] = 0
+            p.payload_len[i] = 0
+            p.key[i] = 0
+            flags = flags & ~OF_ONE_PACKET | TUNNEL
+            at = place
+            depth += 1
+        if p.payload_at[i] >= start:
+            p.payload_at[i] = p.payload_at[i] - start
         p.flags[i] = flags
-    return quoted
+    return quoted | outer << 32

@@ -11,7 +11,8 @@ import numpy as np
 
 from .capture import Capture
 from .decode import decode
-from .packets import Packets, Quoted
+from .link import layouts
+from .packets import Outer, Packets, Quoted
 
 Progress = Callable[[int, int | None], None]
 """Told (bytes read, size of the file or None) after each chunk."""
@@ -22,9 +23,9 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 
 @dataclass
 class Batch:
-    """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted. Reused for the next batch.
+    """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `quoted.carrier` count from the batch's start.
+    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start.
     """
 
     packets: Packets
@@ -32,20 +33,22 @@ class Batch:
     quoted: Quoted
     quotes: int
     first_row: int
+    outer: Outer
+    outers: int
 
 
 def batches(capture: Capture, limit: int = 0, progress: Progress | None = None) -> Iterator[Batch]:
     """Decode a capture's frames batch by batch; limit is the payload bytes a fingerprint covers (0: make none)."""
-    packets = quoted = None
+    packets = quoted = outer = None
     row = 0
     for chunk in capture.chunks():
-        if packets is None or quoted is None or len(packets) < chunk.count:
+        if packets is None or quoted is None or outer is None or len(packets) < chunk.count:
             packets, quoted = Packets.empty(len(chunk.frames)), Quoted.empty(len(chunk.frames))
+            outer = Outer.empty(max(2 * len(chunk.frames), 1000))
         for name in Packets.columns if limit else READ_WITHOUT_MARK:
             getattr(packets, name)[: chunk.count] = 0
-        links = np.ascontiguousarray(capture.table[:, 0])
-        quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, limit)
-        yield Batch(packets, chunk.count, quoted, quotes, row)
+        used = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, layouts(capture.table[:, 0]), packets, quoted, outer, limit)
+        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32)
         row += chunk.count
         if progress:
             progress(capture.done_bytes, capture.file_bytes)
