@@ -30,6 +30,8 @@ MAY_CARRY = 1 << 40
 """Never stored: the packet may be a tunnel's."""
 DEPTH = 8
 """Tunnels in one another that are followed."""
+EXTENSIONS = 128
+"""Extension headers that are followed."""
 V4_PREFIX = 0xFFFF00000000
 
 
@@ -309,7 +311,7 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
     if ip_end < end:
         end = ip_end
     later = False
-    for _ in range(16):
+    for _ in range(EXTENSIONS):
         if proto == 0 or proto == 43 or proto == 60 or proto == 135 or proto == 139 or proto == 140:
             if at + 8 > end:
                 p.proto[i] = proto

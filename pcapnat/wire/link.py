@@ -54,7 +54,7 @@ PPPOE, MPLS, IPV4, IPV6, ARP = 0x8864, 0x8847, 0x0800, 0x86DD, 0x0806
 UNKNOWN_TYPE = 0
 SHORT_TYPE = -1
 IN_LABELS, PROTECTED_BODY = 1, 2
-"""Marks of `strip`: labels, PPPoE or a frame in a frame lay before IP; an 802.11 body is encrypted."""
+"""Marks of `strip`: labels, PPPoE or a frame in a frame lay before IP; an 802.11 or MACsec body is encrypted."""
 
 
 class Link(NamedTuple):
@@ -102,6 +102,7 @@ LINKS = {
         Link(129, "ARCNET of Linux", _LINKTYPE + "ARCNET_LINUX", How.ARCNET, 2, 4),
         Link(138, "IP over 1394", "RFC 2734", How.TYPE, 18, 16),
         Link(143, "DOCSIS", "CM-SP-MULPIv3.1 6.2", How.DOCSIS),
+        Link(149, "Apple pktap", "Darwin's number for LINKTYPE_PKTAP", How.PKTAP),
         Link(163, "802.11 with AVS", _LINKTYPE + "IEEE802_11_AVS", How.PRISM),
         Link(166, "PPP of pppd", _LINKTYPE + "PPP_PPPD", How.STEP, 2, PPP),
         Link(178, "Juniper Ethernet", _LINKTYPE + "JUNIPER_ETHER", How.JUNIPER, 0, ETHER),
@@ -113,7 +114,7 @@ LINKS = {
         Link(206, "Frame Relay with direction", _LINKTYPE + "FRELAY_WITH_DIR", How.FRAME_RELAY, 1),
         Link(226, "Solaris IPNET", _LINKTYPE + "IPNET", How.FAMILY, 24, 1),
         Link(228, "raw IPv4", _LINKTYPE + "IPV4", How.STEP, 0, VERSION),
-        Link(229, "raw IPv6", _LINKTYPE + "IPV6", How.STEP, 0, VERSION),
+        Link(229, "raw IPv6", _LINKTYPE + "IPV6", How.STEP, 0, IPV6),
         Link(239, "NFLOG", _LINKTYPE + "NFLOG", How.NFLOG),
         Link(240, "netANALYZER", _LINKTYPE + "NETANALYZER", How.STEP, 4, ETHER),
         Link(241, "netANALYZER transparent", _LINKTYPE + "NETANALYZER_TRANSPARENT", How.STEP, 12, ETHER),
@@ -133,7 +134,9 @@ LAYOUT_ETHERNET = int(How.STEP) | ETHER << 24
 def layouts(links: Any) -> Array:
     """What `decode` needs to know of each interface's link type, as one number: how, head << 8, field << 24, number << 48."""
     rows = [(int(n), LINKS.get(int(n), Link(int(n), "", "", How.NOTHING))) for n in links]
-    return np.array([int(r.how) | r.head << 8 | r.field << 24 | (n & 0x7FFF) << 48 if n != 1 else LAYOUT_ETHERNET for n, r in rows], np.int64)
+    return np.array(
+        [int(r.how) | r.head << 8 | r.field << 24 | (n & 0x7FFF) << 48 if n != 1 else LAYOUT_ETHERNET for n, r in rows], np.int64
+    )
 
 
 (NOTHING, STEP, TYPE, NULL, FAMILY, FDDI, TOKEN_RING, ARCNET, FRAME_RELAY, WLAN) = (int(h) for h in list(How)[:10])
@@ -166,7 +169,7 @@ def wrapped(link: int) -> int:
     return NOTHING
 
 
-@cold
+@inner
 def wlan(buf: Any, at: int, end: int) -> tuple[int, int, int, int, int]:
     """An 802.11 frame: (where its body begins, step, marks, destination MAC, source MAC)."""
     if at + 2 > end:
@@ -206,7 +209,7 @@ def wlan(buf: Any, at: int, end: int) -> tuple[int, int, int, int, int]:
     return at, LLC, 0, target, source
 
 
-@cold
+@inner
 def radiotap(buf: Any, at: int, end: int) -> tuple[int, int]:
     """A radiotap header: (its length or -1 if it is not whole, 1 if the 802.11 header is padded to four bytes)."""
     if at + 8 > end:
@@ -229,7 +232,7 @@ def radiotap(buf: Any, at: int, end: int) -> tuple[int, int]:
     return size, buf[place] >> 5 & 1
 
 
-@cold
+@inner
 def payload_of_nflog(buf: Any, at: int, end: int) -> int:
     """Where an NFLOG message's payload begins, -1 if it has none within buf[at:end]."""
     at += 4
@@ -245,7 +248,7 @@ def payload_of_nflog(buf: Any, at: int, end: int) -> int:
     return -1
 
 
-@cold
+@inner
 def outset(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int, int]:
     """A link's own header: (where it ends, the step or ethertype behind it, marks, destination MAC, source MAC)."""
     target = -1
@@ -342,14 +345,15 @@ def outset(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int
             if kind == 0x80:
                 return at + 1, SNAP, marks, target, source
             return at + 1, PPP if kind == 0xCF else UNKNOWN_TYPE, marks, target, source
-        if how == WLAN:
-            return wlan(buf, at, end)
-        if how == RADIOTAP:
-            size, padded = radiotap(buf, at, end)
-            if size < 0:
-                return at, SHORT_TYPE, marks, -1, -1
-            start = at + size
-            at, step, marks, target, source = wlan(buf, start, end)
+        if how == WLAN or how == RADIOTAP:
+            padded = 0
+            if how == RADIOTAP:
+                size, padded = radiotap(buf, at, end)
+                if size < 0:
+                    return at, SHORT_TYPE, marks, -1, -1
+                at += size
+            start = at
+            at, step, marks, target, source = wlan(buf, at, end)
             if padded and step == LLC:
                 at = start + ((at - start + 3) & ~3)
             return at, step, marks, target, source
@@ -443,7 +447,8 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
     for _ in range(16):
         if step == ETHER:
             if at + 14 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             if target < 0:
                 target = at
                 source = at + 6
@@ -452,24 +457,27 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
             if step < 0x600:  # a length: LLC follows
                 step = LLC
         elif step == IPV4 or step == IPV6:
-            return at, step, vlan, marks, target, source
+            break
         elif step == VERSION:
             if at >= end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             step = UNKNOWN_TYPE
             if buf[at] >> 4 == 4:
                 step = IPV4
             elif buf[at] >> 4 == 6:
                 step = IPV6
-            return at, step, vlan, marks, target, source
+            break
         elif step == LLC or step == LLC_PADDED:
             if at + 3 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             sap = load16(buf, at)
             control = buf[at + 2]
             at += 3
             if control != 3:
-                return at, UNKNOWN_TYPE, vlan, marks, target, source
+                step = UNKNOWN_TYPE
+                break
             if sap == 0xAAAA:
                 step = SNAP if step == LLC else SNAP_PADDED
             elif sap == 0x0606:
@@ -478,10 +486,12 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
                 step = IPV4 if buf[at] == 0xCC else IPV6
                 at += 1
             else:
-                return at, UNKNOWN_TYPE, vlan, marks, target, source
+                step = UNKNOWN_TYPE
+                break
         elif step == SNAP or step == SNAP_PADDED:
             if at + 5 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             house = load16(buf, at) << 8 | buf[at + 2]
             kind = load16(buf, at + 3)
             at += 5
@@ -494,28 +504,34 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
                 target = -1
                 marks |= IN_LABELS
             else:
-                return at, UNKNOWN_TYPE, vlan, marks, target, source
+                step = UNKNOWN_TYPE
+                break
         elif step == PPP:
             if at + 2 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             if buf[at + 1] == 3 and buf[at] == 0xFF:
                 at += 2
             elif buf[at + 1] == 0 and (buf[at] == 0x0F or buf[at] == 0x8F):  # Cisco's framing
                 at += 2
                 if at + 2 > end:
-                    return at, SHORT_TYPE, vlan, marks, target, source
+                    step = SHORT_TYPE
+                    break
                 step = load16(buf, at)
                 at += 2
                 if step < 0x600:
-                    return at, UNKNOWN_TYPE, vlan, marks, target, source
+                    step = UNKNOWN_TYPE
+                    break
                 continue
             if at >= end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             kind = buf[at] | 0
             at += 1
             if not kind & 1:
                 if at >= end:
-                    return at, SHORT_TYPE, vlan, marks, target, source
+                    step = SHORT_TYPE
+                    break
                 kind = kind << 8 | buf[at]
                 at += 1
             if kind == 0x21:
@@ -531,10 +547,12 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
             elif kind == 0x3D and at + 4 <= end and buf[at] & 0x80:  # the first part of a multilink packet
                 at += 4
             else:
-                return at, UNKNOWN_TYPE, vlan, marks, target, source
+                step = UNKNOWN_TYPE
+                break
         elif step == 0x8100 or step == 0x88A8 or step == 0x9100 or step == 0x9200:
             if at + 4 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             if vlan < 0:
                 vlan = load16(buf, at) & 0xFFF
             step = load16(buf, at + 2)
@@ -544,11 +562,13 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
         elif step == 0x8847 or step == 0x8848:
             marks |= IN_LABELS
             if at + 4 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             at += 4
             if buf[at - 2] & 1:  # bottom of the label stack
                 if at >= end:
-                    return at, SHORT_TYPE, vlan, marks, target, source
+                    step = SHORT_TYPE
+                    break
                 step = VERSION
                 if buf[at] >> 4 == 0 and at + 18 <= end and known(load16(buf, at + 16)):  # a pseudowire with its control word
                     at += 4
@@ -560,7 +580,8 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
         elif step == PPPOE:
             marks |= IN_LABELS
             if at + 8 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             at += 6
             step = PPP
         elif step == 0x88E7:  # a provider's backbone: service instance, then the customer's frame
@@ -568,16 +589,32 @@ def strip(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int,
             at += 4
             step = ETHER
             target = -1
+        elif step == 0x88E5:  # MACsec that signs and does not encrypt
+            if at + 6 > end:
+                step = SHORT_TYPE
+                break
+            if buf[at] & 8:
+                marks |= PROTECTED_BODY
+                break
+            at += 14 if buf[at] & 0x20 else 6
+            if at + 2 > end:
+                step = SHORT_TYPE
+                break
+            step = load16(buf, at)
+            at += 2
         elif step == 0x8926:
             if at + 6 > end:
-                return at, SHORT_TYPE, vlan, marks, target, source
+                step = SHORT_TYPE
+                break
             step = load16(buf, at + 4)
             at += 6
         else:
             if 0 < step < 0x600:
                 step = UNKNOWN_TYPE
-            return at, step, vlan, marks, target, source
-    return at, UNKNOWN_TYPE, vlan, marks, target, source
+            break
+    else:
+        step = UNKNOWN_TYPE
+    return at, step, vlan, marks, target, source
 
 
 @inner

@@ -56,7 +56,7 @@ class Flag(IntFlag):
     """sport and dport hold the upper and lower half of what takes the place of ports in one direction: the SPI of ESP, the
     call of PPTP's GRE."""
     PROTECTED = 1 << 24
-    """An 802.11 data frame whose body is encrypted."""
+    """An 802.11 data frame or a MACsec frame whose body is encrypted."""
     DEEP = 1 << 25
     """More tunnels in one another than are followed: the columns hold the eighth's packet."""
 

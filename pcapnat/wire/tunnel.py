@@ -38,16 +38,18 @@ class Tunnel(IntEnum):
     """MPLS in IP (RFC 4023) or in UDP (RFC 7510)."""
     ETHERIP = 12
     """RFC 3378."""
+    PIM = 13
+    """A multicast packet on its way to the rendezvous point (RFC 7761 4.9.3)."""
 
 
-IN_IP, GRE, NVGRE, ERSPAN, VXLAN, VXLAN_GPE, GENEVE, GTP, TEREDO, L2TP, IN_MPLS, ETHERIP = (int(t) for t in Tunnel)
+IN_IP, GRE, NVGRE, ERSPAN, VXLAN, VXLAN_GPE, GENEVE, GTP, TEREDO, L2TP, IN_MPLS, ETHERIP, IN_PIM = (int(t) for t in Tunnel)
 NO_TUNNEL = 0
 
 
 @inner
 def tunnel_protocol(proto: int) -> bool:
     """Whether an IP protocol may carry packets."""
-    return proto == 4 or proto == 41 or proto == 47 or proto == 137 or proto == 97
+    return proto == 4 or proto == 41 or proto == 47 or proto == 137 or proto == 97 or proto == 103
 
 
 @inner
@@ -74,7 +76,7 @@ def carried(ethertype: int) -> int:
     return step(ethertype)
 
 
-@cold
+@inner
 def gre(buf: Any, at: int, end: int) -> tuple[int, int, int, int]:
     """As `enter`, of a GRE header."""
     if at + 4 > end:
@@ -121,7 +123,7 @@ def gre(buf: Any, at: int, end: int) -> tuple[int, int, int, int]:
     return GRE, at, carried(kind), key
 
 
-@cold
+@inner
 def gtp(buf: Any, at: int, end: int) -> tuple[int, int, int, int]:
     """As `enter`, of a GTP-U header."""
     if at + 8 > end or buf[at] & 0xF0 != 0x30 or buf[at + 1] != 0xFF:
@@ -146,19 +148,19 @@ def gtp(buf: Any, at: int, end: int) -> tuple[int, int, int, int]:
     return GTP, at, step(VERSION), key
 
 
-@cold
+@inner
 def teredo(buf: Any, at: int, end: int) -> tuple[int, int, int, int]:
     """As `enter`, of what may lie before a packet in Teredo: an authentication and an origin."""
     if at + 13 <= end and load16(buf, at) == 1:
         at += 13 + buf[at + 2] + buf[at + 3]
     if at + 8 <= end and load16(buf, at) == 0:
         at += 8
-    if at + 40 > end or buf[at] >> 4 != 6:
+    if at >= end or buf[at] >> 4 != 6:
         return NO_TUNNEL, at, 0, 0
     return TEREDO, at, step(IPV6), 0
 
 
-@cold
+@inner
 def l2tp(buf: Any, at: int, end: int) -> tuple[int, int, int, int]:
     """As `enter`, of an L2TP version 2 data header."""
     if at + 6 > end:
@@ -200,6 +202,10 @@ def enter(buf: Any, at: int, end: int, proto: int, port: int) -> tuple[int, int,
         if at + 2 > end or buf[at] >> 4 != 3:
             return NO_TUNNEL, at, 0, 0
         return ETHERIP, at + 2, step(ETHER), 0
+    if proto == 103:
+        if at + 8 > end or buf[at] != 0x21:
+            return NO_TUNNEL, at, 0, 0
+        return IN_PIM, at + 8, step(VERSION), 0
     if port == 2152:
         return gtp(buf, at, end)
     if port == 3544:

@@ -117,10 +117,6 @@ def test_cut_inside_tcp_options_keeps_the_segment(mode: str) -> None:
     assert (packets.mss[0], packets.payload_at[0], packets.payload_len[0]) == (1460, case.columns["payload_at"], 37)
 
 
-def test_every_link_type_has_a_frame() -> None:
-    """A link type in the table is one that decodes."""
-    assert {c.link for c in CASES if Flag.IP in c.flags} == set(LINKS)
-
 
 mutated = st.builds(
     lambda case, edits, size: (case.link, edited(case.frame, edits)[:size], len(case.frame)),
