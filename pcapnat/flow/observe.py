@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..terms import CaptureError, Point
-from ..wire import Batch, Capture, Packets, Progress, Quoted, batches
+from ..wire import Batch, Capture, Outer, Packets, Progress, Quoted, batches
 from .conversation import Tracker
 from .port import Port
 
@@ -25,6 +25,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     tracker = Tracker()
     packets: list[Packets] = []
     quoted: list[Quoted] = []
+    outer: list[Outer] = []
     conversation, reverse, about, rows = [], [], [], []
     before = 0
     for capture in opened:
@@ -37,6 +38,9 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.carrier[:] += batch.first_row
             quoted.append(quotes)
+            around = batch.outer.take(slice(0, batch.outers))
+            around.carrier[:] += batch.first_row
+            outer.append(around)
             conversation.append(tracker.conversation[: batch.count].copy())
             reverse.append(tracker.reverse[: batch.count].copy())
             about.append(tracker.about[: batch.quotes].copy())
@@ -57,6 +61,8 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
         number[np.concatenate(about)] if about else np.zeros(0, np.int64),
         [f"{c.path}: {problem}" for c in opened for problem in c.problems],
+        Outer.join(outer),
+        tracker.stray_fragments,
     )
     return port, opened
 
@@ -80,7 +86,7 @@ def _interfaces(capture: Capture) -> str:
 
 
 def _only(capture: Capture, interface: str, batch: Batch) -> None:
-    """Make nothing of the other interfaces' frames, and drop what they quote."""
+    """Make nothing of the other interfaces' frames, and drop what they quote and what is around them."""
     number = _number(capture, interface)
     packets, quoted = batch.packets, batch.quoted
     other = packets.interface[: batch.count] != (-1 if number is None else number)
@@ -89,3 +95,7 @@ def _only(capture: Capture, interface: str, batch: Batch) -> None:
     for name in Quoted.columns:
         getattr(quoted, name)[: len(kept)] = getattr(quoted, name)[kept]
     batch.quotes = len(kept)
+    kept = np.flatnonzero(~other[batch.outer.carrier[: batch.outers]])
+    for name in Outer.columns:
+        getattr(batch.outer, name)[: len(kept)] = getattr(batch.outer, name)[kept]
+    batch.outers = len(kept)

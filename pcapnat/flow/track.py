@@ -4,15 +4,20 @@ A conversation is both directions of a 5-tuple (address pair and protocol where 
 and ends is decided as Wireshark's TCP dissector does (measured against tshark 4.0.17), so that streams have its numbers: a SYN
 whose sequence number differs from the first one of its direction begins a new one, also without a FIN or RST before.
 History letters are Zeek's (base/protocols/conn, `history`), each recorded once a direction.
+
+Of a packet in a tunnel the conversation is the innermost packet's; a UDP header around it takes up a stream number, as in
+Wireshark, and no more. A fragment after the first is given its datagram's conversation, whichever came first, but is not
+counted there: Wireshark counts only frames that show ports, and so do packets and bytes here. One that comes before its
+first fragment waits for it to the end of the batch.
 """
 
 from typing import Any
 
-from ..kernel import inner, kernel, mix, signed
-from ..wire import Flag, Packets, Quoted
+from ..kernel import cold, inner, kernel, mix, signed
+from ..wire import Flag, Outer, Packets, Quoted
 
-IP, PORTS, TCP, ICMP, IN_QUERY, QUOTE, FRAGMENT = (
-    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.IN_QUERY, Flag.QUOTE, Flag.FRAGMENT)
+IP, PORTS, TCP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
+    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
 )
 
 # Columns of `life`, one row per conversation, arranged so that a frame touches few cache lines.
@@ -22,8 +27,12 @@ NEXT, NEXT_NS, ACKED, BASE, RETRANSMITTED, REPEATED = range(SIDE)  # within a si
 SYN_NS, RTT_NS, HISTORY, HISTORY_MORE, LETTERS, STREAM, FIRST_ROW, ERRORS = range(20, 28)
 LIFE = 28
 
-TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED = range(4)
-TOTALS = 4
+TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT = range(5)
+TOTALS = 5
+PARTS = 1 << 12
+"""Fragmented datagrams that are remembered: a newer one may take the place of an older one."""
+DATAGRAM, OWNER, LAST_PART, BATCH = range(4)
+"""Columns of `parts`: a hash, conversation + 1 (0: not known) with the direction in bit 40, the latest part that waits, and in which batch."""
 
 # History letters; bit (letter) of MARKS for side a, (letter + 16) for side b.
 (
@@ -103,6 +112,82 @@ def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto:
     else:
         life[c, STREAM] = -1
     return c
+
+
+@cold
+def meet(
+    slots: Any,
+    mask: int,
+    keys: Any,
+    life: Any,
+    totals: Any,
+    sh: int,
+    sl: int,
+    sport: int,
+    dh: int,
+    dl: int,
+    dport: int,
+    proto: int,
+    may_begin: int,
+    time: int,
+    row: int,
+) -> int:
+    """The conversation of a header that is not the packet's own, begun without a frame if need be and allowed; -1 if none."""
+    h = place(sh, sl, sport, dh, dl, dport, proto)
+    there = sport << 40 | dport << 24 | proto << 8 | 1
+    back = dport << 40 | sport << 24 | proto << 8 | 1
+    c, _, j = find(slots, mask, h, keys, life, sh, sl, dh, dl, there, back)
+    if c < 0 and may_begin:
+        c = begin(life, totals, slots, j, h, there, proto, time, row)
+        keys[c, 0] = sh
+        keys[c, 1] = sl
+        keys[c, 2] = dh
+        keys[c, 3] = dl
+    return signed(c)
+
+
+@cold
+def later_part(parts: Any, h: int, i: int, first_row: int, totals: Any, conversation: Any, reverse: Any) -> int:
+    """A fragment after the first, row i: to its datagram's conversation, or onto the chain of those that wait for it."""
+    k = h & (PARTS - 1)
+    owner = parts[k, OWNER]
+    if parts[k, DATAGRAM] == h and owner:
+        conversation[i] = (owner & LOW32) - 1
+        reverse[i] = owner >> 40
+        return 1
+    before = -1
+    if parts[k, DATAGRAM] == h and parts[k, BATCH] == first_row:
+        before = parts[k, LAST_PART]
+    parts[k, DATAGRAM] = h
+    parts[k, OWNER] = 0
+    parts[k, LAST_PART] = i
+    parts[k, BATCH] = first_row
+    conversation[i] = -3 - before  # below -1: the part waits, and so does row `before`
+    totals[LEFT] += 1
+    return 0
+
+
+@cold
+def first_part(parts: Any, h: int, c: int, d: int, first_row: int, totals: Any, conversation: Any, reverse: Any) -> int:
+    """A first fragment: remembered, and the parts that wait for it are given their conversation."""
+    k = h & (PARTS - 1)
+    if parts[k, DATAGRAM] == h and parts[k, OWNER] == 0 and parts[k, BATCH] == first_row:
+        i = parts[k, LAST_PART]
+        while i >= 0:
+            before = -3 - conversation[i]
+            conversation[i] = c
+            reverse[i] = d
+            totals[LEFT] -= 1
+            i = before
+    parts[k, DATAGRAM] = h
+    parts[k, OWNER] = c + 1 | d << 40
+    return 0
+
+
+@inner
+def datagram(p: Any, i: int) -> int:
+    """What the fragments of one datagram have in common, as a number that is not 0."""
+    return mix(mix(p.src[i, 0], p.src[i, 1]), mix(mix(p.dst[i, 0], p.dst[i, 1]), signed(p.proto[i]) << 32 | signed(p.ip_id[i]))) | 1 << 61
 
 
 @inner
@@ -244,6 +329,10 @@ def follow(
     first_row: int,
     q: Any,
     quote: int,
+    o: Any,
+    outer: int,
+    outers: int,
+    parts: Any,
     slots: Any,
     mask: int,
     keys: Any,
@@ -253,8 +342,8 @@ def follow(
     conversation: Any,
     reverse: Any,
     about: Any,
-) -> int:
-    """The frames of one step, in order; returns the next unread row of q."""
+) -> tuple[int, int]:
+    """The frames of one step, in order; returns the next unread rows of q and o."""
     for k in range(stop - start):
         i = (start + k) & LOW32
         conversation[i] = -1
@@ -263,6 +352,15 @@ def follow(
         if not flags & IP:
             continue
         time = p.time_ns[i]
+        if flags & TUNNEL:
+            # Wireshark counts a stream for each UDP header; those around the packet come before its own.
+            while outer < outers and o.carrier[outer] <= i:
+                if o.carrier[outer] == i and o.proto[outer] == 17:
+                    sport = signed(o.sport[outer])
+                    dport = signed(o.dport[outer])
+                    sh, sl, dh, dl = o.src[outer, 0], o.src[outer, 1], o.dst[outer, 0], o.dst[outer, 1]
+                    meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
+                outer += 1
         if flags & QUOTE:
             # Wireshark counts a stream for a quoted packet it has not met before; numbers follow it.
             about[quote] = -1
@@ -270,22 +368,19 @@ def follow(
                 proto = signed(q.proto[quote])
                 sport = signed(q.sport[quote])
                 dport = signed(q.dport[quote])
-                h = place(q.src[quote, 0], q.src[quote, 1], sport, q.dst[quote, 0], q.dst[quote, 1], dport, proto)
-                there = sport << 40 | dport << 24 | proto << 8 | 1
-                back = dport << 40 | sport << 24 | proto << 8 | 1
-                c, d, j = find(slots, mask, h, keys, life, q.src[quote, 0], q.src[quote, 1], q.dst[quote, 0], q.dst[quote, 1], there, back)
-                if c < 0 and (proto == 17 or q.ports[quote] == 2):
-                    c = begin(life, totals, slots, j, h, there, proto, time, first_row + i)
-                    keys[c, 0] = q.src[quote, 0]
-                    keys[c, 1] = q.src[quote, 1]
-                    keys[c, 2] = q.dst[quote, 0]
-                    keys[c, 3] = q.dst[quote, 1]
-                    if q.ports[quote] == 2:
-                        life[c, SIDE_A + BASE] = q.seq[quote]
+                may_begin = 1 if proto == 17 or q.ports[quote] == 2 else 0
+                known = totals[TOTAL]
+                sh, sl, dh, dl = q.src[quote, 0], q.src[quote, 1], q.dst[quote, 0], q.dst[quote, 1]
+                c = meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, proto, may_begin, time, first_row + i)
+                if totals[TOTAL] > known and q.ports[quote] == 2:
+                    life[c, SIDE_A + BASE] = q.seq[quote]
                 if c >= 0:
                     life[c, ERRORS] += 1
                     about[quote] = c
             quote += 1
+            continue
+        if flags & FRAGMENT and p.frag_offset[i]:
+            later_part(parts, datagram(p, i), i, first_row, totals, conversation, reverse)
             continue
         proto = signed(p.proto[i])
         sport = signed(p.sport[i])
@@ -293,7 +388,10 @@ def follow(
         if flags & PORTS:
             there = sport << 40 | dport << 24 | proto << 8 | 1
             back = dport << 40 | sport << 24 | proto << 8 | 1
-        elif flags & (ICMP | FRAGMENT) or proto == 6 or proto == 17:
+        elif flags & SPI:
+            there = sport << 40 | dport << 24 | proto << 8 | 2
+            back = -1  # nothing ties the SPIs of both directions together
+        elif flags & ICMP or proto == 6 or proto == 17:
             continue
         else:
             there = proto << 8
@@ -330,6 +428,8 @@ def follow(
         d &= 1
         conversation[i] = c
         reverse[i] = d
+        if flags & FRAGMENT:
+            first_part(parts, datagram(p, i), c, d, first_row, totals, conversation, reverse)
         life[c, PACKETS_AB + d] += 1
         life[c, BYTES_AB + d] += p.wire_len[i]
         if time > life[c, LAST]:
@@ -338,7 +438,7 @@ def follow(
             follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
         elif p.payload_len[i] > 0:
             note(life, c, d, 1 << DATA_LETTER)
-    return quote
+    return quote, outer
 
 
 @kernel(
@@ -346,6 +446,9 @@ def follow(
     count="int",
     first_row="int",
     q=Quoted,
+    o=Outer,
+    outers="int",
+    parts="i8:4",
     slots="i8",
     mask="int",
     keys="u8:4",
@@ -361,6 +464,9 @@ def track(
     count: int,
     first_row: int,
     q: Any,
+    o: Any,
+    outers: int,
+    parts: Any,
     slots: Any,
     mask: int,
     keys: Any,
@@ -373,15 +479,42 @@ def track(
 ) -> int:
     """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
 
-    about: conversation that a quoted packet belongs to. There must be room for count new conversations.
+    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. There must be room for
+    count + outers new conversations.
     """
     quote = 0
+    outer = 0
+    waiting = totals[LEFT]
     for start in range(0, count, STEP):
         stop = start + STEP
         if stop > count:
             stop = count
         look_ahead(p, start, stop, slots, mask, life, totals, hashes)
-        quote = follow(p, start, stop, first_row, q, quote, slots, mask, keys, life, totals, hashes, conversation, reverse, about)
+        quote, outer = follow(
+            p,
+            start,
+            stop,
+            first_row,
+            q,
+            quote,
+            o,
+            outer,
+            outers,
+            parts,
+            slots,
+            mask,
+            keys,
+            life,
+            totals,
+            hashes,
+            conversation,
+            reverse,
+            about,
+        )
+    if totals[LEFT] != waiting:
+        for i in range(count):
+            if conversation[i] < -1:
+                conversation[i] = -1
     return quote
 
 
@@ -394,8 +527,8 @@ def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
         if word:
             c = word & LOW32
             ports = life[c, TUPLE]
-            sport = ports >> 40 if ports & 1 else 0
-            dport = ports >> 24 & 0xFFFF if ports & 1 else 0
+            sport = ports >> 40 if ports & 3 else 0
+            dport = ports >> 24 & 0xFFFF if ports & 3 else 0
             j = place(keys[c, 0], keys[c, 1], sport, keys[c, 2], keys[c, 3], dport, ports >> 8 & 0xFF) & mask
             while slots[j]:
                 j = (j + 1) & mask
