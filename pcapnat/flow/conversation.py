@@ -156,7 +156,7 @@ class Tracker:
         first = life[:, t.FIRST_ROW]
         rows = np.arange(n)
         if not seen.all() or (first[1:] < first[:-1]).any():
-            # Quoted in an ICMP error or around a tunnel's packets, and never seen: dropped. Quoted first, seen later: to its place by first frame.
+            # Quoted in an ICMP error or around a tunnel's packets, and never seen: dropped. Seen later: to its place by first frame.
             order = np.flatnonzero(seen)[np.argsort(first[seen], kind="stable")]
             rows = np.full(n, -1)
             rows[order] = np.arange(len(order))

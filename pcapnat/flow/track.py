@@ -32,7 +32,7 @@ TOTALS = 5
 PARTS = 1 << 12
 """Fragmented datagrams that are remembered: a newer one may take the place of an older one."""
 DATAGRAM, OWNER, LAST_PART, BATCH = range(4)
-"""Columns of `parts`: a hash, conversation + 1 (0: not known) with the direction in bit 40, the latest part that waits, and in which batch."""
+"""Columns of `parts`: hash, conversation + 1 (0: not known) with the direction in bit 40, the latest part that waits, its batch."""
 
 # History letters; bit (letter) of MARKS for side a, (letter + 16) for side b.
 (

@@ -65,7 +65,7 @@ def keys(*frames: bytes, link: int = 1, limit: int = 64) -> list[int]:
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_every_column(case: Case, mode: str) -> None:
     """A frame between two others decodes to its columns and to nothing else."""
-    packets, quoted, outer = decoded([whole(CASES[0]), whole(case), whole(CASES[1])])
+    packets, quoted, _ = decoded([whole(CASES[0]), whole(case), whole(CASES[1])])
     assert Flag(int(packets.flags[1])) == case.flags
     for name, column in Packets.columns.items():
         if name not in GIVEN:

@@ -39,7 +39,8 @@ def test_every_column(mode: str) -> None:
     for case in BOTH:
         packets, _, outer = decoded([whole(CASES[0]), whole(case), whole(CASES[1])])
         check(case, packets, 1)
-        rows = [{n: tuple(v) if isinstance(v := getattr(outer, n)[k].tolist(), list) else v for n in outer.columns} for k in range(len(outer))]
+        values = [{n: getattr(outer, n)[k].tolist() for n in outer.columns} for k in range(len(outer))]
+        rows = [{n: tuple(v) if isinstance(v, list) else v for n, v in row.items()} for row in values]
         assert rows == ([outer_rows[case.name]] if case.name in outer_rows else []), case.name
 
 
@@ -100,7 +101,8 @@ def test_errors_in_tunnels_quote(mode: str) -> None:
 
 
 @pytest.mark.parametrize(("port", "payload"), [(4789, bytes(60)), (4789, b"\x08" + bytes(60)), (2152, DATA), (2152, b"\x32\x01" + bytes(9)),
-                                               (3544, bytes(70)), (1701, b"\xc8\x02" + DATA), (6081, b"\xc0" + DATA), (4790, DATA), (6635, DATA)])
+                                               (3544, bytes(70)), (1701, b"\xc8\x02" + DATA), (6081, b"\xc0" + DATA), (4790, DATA),
+                                               (6635, DATA)])
 def test_the_port_alone_makes_no_tunnel(port: int, payload: bytes, mode: str) -> None:
     """Nonsense on a registered port stays UDP."""
     frame = ether(0x0800, ip4(17, udp(payload, dport=port)))
