@@ -13,6 +13,7 @@ A packet is `WHO WHAT`, packets are separated by `|`:
 WHO is one of HOSTS with a port if another than its own is meant, and whom it sends to if not B (for B: A): `A`, `A:999`, `B>C`.
 `+20` in front of a packet: 20 ms after the one before; without it, 1 ms.
 """
+
 from __future__ import annotations
 
 import re
@@ -24,8 +25,17 @@ from typing import NamedTuple
 
 import dpkt
 
-HOSTS = {"A": ("192.168.1.10", 40000), "B": ("198.51.100.80", 80), "C": ("192.168.1.11", 40000), "D": ("198.51.100.90", 443), "R": ("192.168.1.1", 0),
-         "N": ("203.0.113.7", 0), "X": ("2001:db8::10", 40000), "Y": ("2001:db8::80", 80), "Z": ("2001:db8:113::7", 0)}
+HOSTS = {
+    "A": ("192.168.1.10", 40000),
+    "B": ("198.51.100.80", 80),
+    "C": ("192.168.1.11", 40000),
+    "D": ("198.51.100.90", 443),
+    "R": ("192.168.1.1", 0),
+    "N": ("203.0.113.7", 0),
+    "X": ("2001:db8::10", 40000),
+    "Y": ("2001:db8::80", 80),
+    "Z": ("2001:db8:113::7", 0),
+}
 PEER = {"B": "A", "X": "Y", "Y": "X"}
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, ".": 0}
 START_NS = 1_700_000_000_000_000_000
@@ -34,6 +44,7 @@ MS = 1_000_000
 
 class Frame(NamedTuple):
     """A frame and when it was captured; wire: its length there, 0 if all of it is here."""
+
     time_ns: int
     data: bytes
     wire: int = 0
@@ -60,10 +71,12 @@ def ip(src: str, dst: str, proto: int, body: dpkt.Packet | bytes, *, ttl: int = 
 
 def ends(who: str) -> tuple[tuple[str, int], tuple[str, int]]:
     """Source and destination of `A`, `A:999`, `B>C:5`."""
+
     def one(text: str) -> tuple[str, int]:
         host, _, port = text.partition(":")
         address, usual = HOSTS[host]
         return address, int(port) if port else usual
+
     src, _, dst = who.partition(">")
     return one(src), one(dst or PEER.get(src.partition(":")[0], "B"))
 
@@ -82,18 +95,26 @@ def packet(text: str) -> bytes:
         v6 = ":" in src
         code = {"ping": (8, 128), "pong": (0, 129)}[kind][v6]
         echo = struct.pack("!HH", *numbers) + payload
-        return ip(src, dst, 58 if v6 else 1, struct.pack("!BBH", code, 0, 0) + echo if v6 else dpkt.icmp.ICMP(type=code, data=echo), ttl=ttl)
+        return ip(
+            src, dst, 58 if v6 else 1, struct.pack("!BBH", code, 0, 0) + echo if v6 else dpkt.icmp.ICMP(type=code, data=echo), ttl=ttl
+        )
     if kind == "about":
         quoted = packet(" ".join(rest))
         inner = ends(rest[0])[0][0]
         if ":" in inner:
             return ip("2001:db8::1", inner, 58, struct.pack("!BBHI", 1, 4, 0, 0) + quoted)
-        return ip(src, inner, 1, dpkt.icmp.ICMP(type=3, code=3, data=b"\0\0\0\0" + quoted[:28 if quoted[9] != 6 else 40]))
+        return ip(src, inner, 1, dpkt.icmp.ICMP(type=3, code=3, data=b"\0\0\0\0" + quoted[: 28 if quoted[9] != 6 else 40]))
     if kind == "gre":
         return ip(src, dst, 47, payload, ttl=ttl)
     flags = sum(FLAGS[letter] for letter in kind) | (16 if len(numbers) > 1 else 0)
     seq, ack = [*numbers, 0, 0][:2]
-    return ip(src, dst, 6, dpkt.tcp.TCP(sport=sport, dport=dport, seq=seq, ack=ack, flags=flags, win=options.get("w", 64240), data=payload), ttl=ttl)
+    return ip(
+        src,
+        dst,
+        6,
+        dpkt.tcp.TCP(sport=sport, dport=dport, seq=seq, ack=ack, flags=flags, win=options.get("w", 64240), data=payload),
+        ttl=ttl,
+    )
 
 
 def script(text: str, start_ns: int = START_NS) -> list[Frame]:
@@ -129,7 +150,7 @@ def read(path: str | Path) -> list[Frame]:
     frames, at = [], 24
     while at < len(data):
         seconds, fraction, size, wire = struct.unpack_from("<IIII", data, at)
-        frames.append(Frame(seconds * 1_000_000_000 + fraction * tick, data[at + 16:at + 16 + size], wire))
+        frames.append(Frame(seconds * 1_000_000_000 + fraction * tick, data[at + 16 : at + 16 + size], wire))
         at += 16 + size
     return frames
 

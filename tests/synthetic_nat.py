@@ -3,6 +3,7 @@
 Conversations are told apart here by their 5-tuples, without any of the code under test. The truth is one of frames:
 each frame of either side has the number of the frame it was in the capture that went in, -1 for one that was added.
 """
+
 from __future__ import annotations
 
 import random
@@ -19,6 +20,7 @@ Tuple = tuple[int, Endpoint, Endpoint]
 @dataclass(frozen=True)
 class Nat:
     """What the box does and what befalls the captures. Shares are of 1; times in ns."""
+
     source: bool = True
     destination: bool = False
     keep_ports: bool = False
@@ -34,6 +36,7 @@ class Nat:
 @dataclass
 class Sides:
     """Two captures and the truth about them."""
+
     inside: list[Frame]
     outside: list[Frame]
     inside_numbers: list[int]
@@ -64,7 +67,7 @@ def ends(data: bytes) -> Tuple | None:
     if (found := headers(data)) is None:
         return None
     ip, version, proto, at = found
-    src, dst = (data[ip + 12:ip + 16], data[ip + 16:ip + 20]) if version == 4 else (data[ip + 8:ip + 24], data[ip + 24:ip + 40])
+    src, dst = (data[ip + 12 : ip + 16], data[ip + 16 : ip + 20]) if version == 4 else (data[ip + 8 : ip + 24], data[ip + 24 : ip + 40])
     if src[0] >= 224 or dst[0] >= 224:
         return None
     if proto in (1, 58):
@@ -81,15 +84,15 @@ def rewritten(data: bytes, src: Endpoint, dst: Endpoint, ttl: int) -> bytes:
     ip, version, proto, at = found
     new = bytearray(data)
     if version == 4:
-        new[ip + 12:ip + 20] = src[0] + dst[0]
+        new[ip + 12 : ip + 20] = src[0] + dst[0]
     else:
-        new[ip + 8:ip + 40] = src[0] + dst[0]
+        new[ip + 8 : ip + 40] = src[0] + dst[0]
     hops = ip + (8 if version == 4 else 7)
     new[hops] = max(1, min(255, new[hops] + ttl))
     if proto in (1, 58):
-        new[at + 4:at + 6] = struct.pack("!H", src[1])
+        new[at + 4 : at + 6] = struct.pack("!H", src[1])
     else:
-        new[at:at + 4] = struct.pack("!HH", src[1], dst[1])
+        new[at : at + 4] = struct.pack("!HH", src[1], dst[1])
     return bytes(new)
 
 
@@ -151,12 +154,16 @@ def _host(net: str, number: int) -> bytes:
 
 def with_noise(sides: Sides, inside: list[Frame], outside: list[Frame], rng: random.Random) -> Sides:
     """Both captures with frames of others in between, moved into the captures' time."""
+
     def merged(mine: list[Frame], numbers: list[int], other: list[Frame]) -> tuple[list[Frame], list[int]]:
         start, end = mine[0].time_ns, mine[-1].time_ns
         moved = sorted(rng.randrange(start, end + 1) for _ in other)
-        rows = list(zip(mine, numbers, strict=True)) + [(frame._replace(time_ns=time), -1) for frame, time in zip(other, moved, strict=True)]
+        rows = list(zip(mine, numbers, strict=True)) + [
+            (frame._replace(time_ns=time), -1) for frame, time in zip(other, moved, strict=True)
+        ]
         rows.sort(key=lambda row: row[0].time_ns)
         return [frame for frame, _ in rows], [number for _, number in rows]
+
     if not sides.inside or not sides.outside:
         return sides
     one, other = merged(sides.inside, sides.inside_numbers, inside), merged(sides.outside, sides.outside_numbers, outside)

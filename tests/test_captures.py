@@ -3,6 +3,7 @@
 The truth is expected.json (the kernel's conntrack events). Endpoints are compared free of orientation; an ICMP
 identifier stands at both ends of a conversation, and only the one is compared.
 """
+
 from __future__ import annotations
 
 import json
@@ -63,7 +64,7 @@ def pair(scenario: str) -> list[Json]:
 
 def test_there_are_scenarios() -> None:
     assert {"demo", "linux-masquerade", "linux-hairpin", "linux-netmap", "linux-tuple-reuse"} <= set(SCENARIOS)
-    assert SCENARIOS == sorted(d.name for d in CAPTURES.iterdir() if d.is_dir()), "a folder without all four files"
+    assert sorted(d.name for d in CAPTURES.iterdir() if d.is_dir()) == SCENARIOS, "a folder without all four files"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -97,7 +98,10 @@ def test_what_the_truth_says_of_each(scenario: str) -> None:
         icmp = row["proto"].startswith("icmp")
         if icmp:
             changed[1] = want["inside"]["dst"]["address"] != want["outside"]["dst"]["address"]
-        assert row["kind"] == {(False, False): "none", (True, False): "source", (False, True): "destination", (True, True): "both"}[tuple(changed)]
+        assert (
+            row["kind"]
+            == {(False, False): "none", (True, False): "source", (False, True): "destination", (True, True): "both"}[tuple(changed)]
+        )
         for side in ("inside", "outside"):
             for end in ("src", "dst"):
                 assert row[side][end]["address"] == want[side][end]["address"], "in the initiator's direction"
@@ -128,4 +132,6 @@ def test_every_conversation_is_told_once(scenario: str) -> None:
     told_here = [*crossing.matches.here.tolist(), *crossing.matches.there[crossing.matches.hairpin == 1].tolist()]
     assert sorted([*set(told_here), *crossing.unmatched_here]) == list(range(len(analysis.points[0].conversations)))
     plain = crossing.matches.hairpin == 0
-    assert sorted([*set(crossing.matches.there[plain].tolist()), *crossing.unmatched_there]) == list(range(len(analysis.points[1].conversations)))
+    assert sorted([*set(crossing.matches.there[plain].tolist()), *crossing.unmatched_there]) == list(
+        range(len(analysis.points[1].conversations))
+    )

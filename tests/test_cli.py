@@ -2,6 +2,7 @@
 
 Most run in this process, as `main` would run them; what concerns a process's own streams runs as `python -m pcapnat`.
 """
+
 from __future__ import annotations
 
 import json
@@ -31,6 +32,7 @@ WITH_FILE = ("info", "conversations", "sockets", "analyze")
 
 class Ran(NamedTuple):
     """What came of a command."""
+
     status: int
     out: str
     err: str
@@ -51,7 +53,7 @@ class Ran(NamedTuple):
         assert self.err.count("\n") == 1
         assert self.err.endswith("\n")
         assert "Traceback" not in self.err
-        return self.err[len("pcapnat: "):-1]
+        return self.err[len("pcapnat: ") : -1]
 
 
 Run = Callable[..., Ran]
@@ -70,17 +72,26 @@ def run(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[byt
         out, err = capsysbinary.readouterr()
         assert isinstance(left.value.code, int)
         return Ran(left.value.code, out.decode("utf-8"), err.decode("utf-8"))
+
     return do
 
 
 def process(*args: str, python: tuple[str, ...] = (), folder: Path | None = None, data: bytes | None = None, **environ: str) -> Ran:
     """Run a command as a process of its own."""
-    done = subprocess.run([sys.executable, *python, "-m", "pcapnat", *args], input=data, capture_output=True, cwd=folder or ROOT, timeout=60, check=False,
-                          env={**os.environ, "PCAPNAT_KERNELS": "plain", **environ})
+    done = subprocess.run(
+        [sys.executable, *python, "-m", "pcapnat", *args],
+        input=data,
+        capture_output=True,
+        cwd=folder or ROOT,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PCAPNAT_KERNELS": "plain", **environ},
+    )
     return Ran(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
 
 
 # --- help ---
+
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -115,18 +126,29 @@ def test_help_imports_nothing_heavy(args: tuple[str, ...]) -> None:
 
 # --- what is wrong costs one line ---
 
+
 def broken(folder: Path) -> dict[str, str]:
     """Files that are no captures, by what is wrong, with what is said."""
     whole = Path(INSIDE).read_bytes()
-    made = {"empty": (b"", "the file is empty"), "text": (b"hello, world\n" * 9, "not a capture file (it looks like text)"),
-            "gzip": (b"\x1f\x8b\x08\0" + bytes(40), "gzip"), "header": (whole[:20], "cut short: 20 of 24 bytes"), "bytes": (bytes(range(128, 200)), "unknown first bytes")}
+    made = {
+        "empty": (b"", "the file is empty"),
+        "text": (b"hello, world\n" * 9, "not a capture file (it looks like text)"),
+        "gzip": (b"\x1f\x8b\x08\0" + bytes(40), "gzip"),
+        "header": (whole[:20], "cut short: 20 of 24 bytes"),
+        "bytes": (bytes(range(128, 200)), "unknown first bytes"),
+    }
     said = {}
     for name, (data, words) in made.items():
         (folder / name).write_bytes(data)
         said[str(folder / name)] = words
     (folder / "directory").mkdir()
-    return {**said, str(folder / "directory"): "is a directory", str(folder / "missing"): "no such file or directory",
-            str(folder / "\x1b[31mred\n"): "no such file or directory", str(folder / ("x" * 300)): "file name too long"}
+    return {
+        **said,
+        str(folder / "directory"): "is a directory",
+        str(folder / "missing"): "no such file or directory",
+        str(folder / "\x1b[31mred\n"): "no such file or directory",
+        str(folder / ("x" * 300)): "file name too long",
+    }
 
 
 @pytest.mark.parametrize("command", WITH_FILE)
@@ -154,12 +176,25 @@ def test_the_same_as_a_process(tmp_path: Path) -> None:
 
 
 USAGE = [
-    (("nosuch",), "nosuch"), (("analyze",), "POINT"), (("info",), "FILE"), (("info", "a", "b"), "b"), (("info", INSIDE, "--format", "xml"), "xml"),
-    (("conversations", INSIDE, "--limit", "-1"), "-1"), (("conversations", INSIDE, "--limit", "many"), "many"), (("info", "--nosuch"), "--nosuch"),
-    (("--nosuch",), "--nosuch"), (("analyze", "x="), "x=: a point needs a file"), (("analyze", "-", "-"), "standard input can be given once only"),
-    (("analyze", "x=a@0", "x=b@1"), "the same interface"), (("demo", "extra"), "extra"), (("info", INSIDE, "--write"), "--write"),
-    (("info", INSIDE, "--write", str(ROOT)), "directory"), (("info", INSIDE, "--write", "/nosuch/folder/x"), "/nosuch/folder/x: no such file or directory"),
-    (("analyze", INSIDE, "--fail-on", "always"), "always"), (("analyze", f"{INSIDE}@7"), "has no interface '7'"), (("analyze", f"{INSIDE}@lan"), "it has 0"),
+    (("nosuch",), "nosuch"),
+    (("analyze",), "POINT"),
+    (("info",), "FILE"),
+    (("info", "a", "b"), "b"),
+    (("info", INSIDE, "--format", "xml"), "xml"),
+    (("conversations", INSIDE, "--limit", "-1"), "-1"),
+    (("conversations", INSIDE, "--limit", "many"), "many"),
+    (("info", "--nosuch"), "--nosuch"),
+    (("--nosuch",), "--nosuch"),
+    (("analyze", "x="), "x=: a point needs a file"),
+    (("analyze", "-", "-"), "standard input can be given once only"),
+    (("analyze", "x=a@0", "x=b@1"), "the same interface"),
+    (("demo", "extra"), "extra"),
+    (("info", INSIDE, "--write"), "--write"),
+    (("info", INSIDE, "--write", str(ROOT)), "directory"),
+    (("info", INSIDE, "--write", "/nosuch/folder/x"), "/nosuch/folder/x: no such file or directory"),
+    (("analyze", INSIDE, "--fail-on", "always"), "always"),
+    (("analyze", f"{INSIDE}@7"), "has no interface '7'"),
+    (("analyze", f"{INSIDE}@lan"), "it has 0"),
 ]
 
 
@@ -169,6 +204,7 @@ def test_usage_mistakes(args: tuple[str, ...], words: str, run: Run) -> None:
 
 
 # --- damage is told, and what was before it is used ---
+
 
 def test_a_truncated_capture(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "cut.pcap"
@@ -199,7 +235,10 @@ def test_a_capture_without_frames(run: Run, tmp_path: Path) -> None:
 
 # --- what is printed where ---
 
-@pytest.mark.parametrize("args", [("info", INSIDE), ("conversations", INSIDE), ("sockets", INSIDE), ("analyze", INSIDE), ("analyze", INSIDE, OUTSIDE), ("demo",)])
+
+@pytest.mark.parametrize(
+    "args", [("info", INSIDE), ("conversations", INSIDE), ("sockets", INSIDE), ("analyze", INSIDE), ("analyze", INSIDE, OUTSIDE), ("demo",)]
+)
 def test_json_is_one_document_and_nothing_else(args: tuple[str, ...], run: Run, tmp_path: Path) -> None:
     ran = run(*args, "--format", "json")
     assert ran.json["schema"].startswith("pcapnat.")
@@ -209,7 +248,9 @@ def test_json_is_one_document_and_nothing_else(args: tuple[str, ...], run: Run, 
     assert path.read_text(encoding="utf-8") == ran.out
 
 
-@pytest.mark.parametrize("args", [("info", INSIDE), ("conversations", INSIDE), ("sockets", INSIDE), ("analyze", INSIDE), ("analyze", INSIDE, OUTSIDE), ("demo",)])
+@pytest.mark.parametrize(
+    "args", [("info", INSIDE), ("conversations", INSIDE), ("sockets", INSIDE), ("analyze", INSIDE), ("analyze", INSIDE, OUTSIDE), ("demo",)]
+)
 def test_the_terminal_page(args: tuple[str, ...], run: Run, tmp_path: Path) -> None:
     ran = run(*args)
     assert (ran.status, ran.err) == (0, "")
@@ -223,6 +264,7 @@ def test_the_terminal_page(args: tuple[str, ...], run: Run, tmp_path: Path) -> N
 def test_limit(run: Run) -> None:
     def rows(*args: str) -> int:
         return sum(line.startswith("  tcp") for line in run("conversations", INSIDE, *args).out.splitlines())
+
     every = run("conversations", INSIDE, "--format", "json").json["conversations"]
     tcp = sum(c["proto"] == "tcp" for c in every)
     assert len(every) > 40
@@ -245,9 +287,11 @@ def test_demo(run: Run, tmp_path: Path) -> None:
 
 # --- points ---
 
+
 def test_names(run: Run) -> None:
     def names(*args: str) -> list[str]:
         return [point["name"] for point in run("analyze", *args, "--format", "json").json["points"]]
+
     assert names(INSIDE) == ["capture"]
     assert names(INSIDE, OUTSIDE) == ["inside", "outside"]
     assert names(INSIDE, OUTSIDE, OUTSIDE) == ["point1", "point2", "point3"]
@@ -285,7 +329,10 @@ def test_signs_in_names_of_files_that_exist(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     for name in ("k=v.pcap", "a@0"):
         (tmp_path / name).touch()
-    assert [(p.name, p.files, p.interface) for p in parse_points(("k=v.pcap", "x=a@0"))] == [("inside", ("k=v.pcap",), None), ("x", ("a@0",), None)]
+    assert [(p.name, p.files, p.interface) for p in parse_points(("k=v.pcap", "x=a@0"))] == [
+        ("inside", ("k=v.pcap",), None),
+        ("x", ("a@0",), None),
+    ]
 
 
 @pytest.mark.parametrize("arguments", [("x=",), ("x=-", "y=-"), ("x=a", "x=b@0"), ("",)])
@@ -299,8 +346,12 @@ def dual(tmp_path: Path) -> str:
     """The demo's both sides as two interfaces of one pcapng."""
     both = sorted([(frame, 0) for frame in read(INSIDE)] + [(frame, 1) for frame in read(OUTSIDE)], key=lambda row: row[0].time_ns)
     path = tmp_path / "dual.pcapng"
-    path.write_bytes(section("<") + interface("<", name="lan", resolution=9) + interface("<", name="wan", resolution=9)
-                     + b"".join(enhanced("<", f.time_ns, f.data, iface=i, wire=f.wire) for f, i in both))
+    path.write_bytes(
+        section("<")
+        + interface("<", name="lan", resolution=9)
+        + interface("<", name="wan", resolution=9)
+        + b"".join(enhanced("<", f.time_ns, f.data, iface=i, wire=f.wire) for f, i in both)
+    )
     return str(path)
 
 
@@ -311,6 +362,7 @@ def test_interfaces_of_one_file(inside: str, outside: str, dual: str, run: Run) 
         for row in rows:
             assert row.pop("conversations")
         return rows
+
     assert translations(f"in={dual}@{inside}", f"out={dual}@{outside}") == translations(INSIDE, OUTSIDE)
     assert "has no interface 'dmz' (it has 0 (lan), 1 (wan))" in run("analyze", f"{dual}@dmz", OUTSIDE).complaint
 
@@ -321,6 +373,7 @@ def test_standard_input(run: Run, tmp_path: Path) -> None:
     def told(*points: str) -> Any:
         with stdin(data, 777):
             return run("analyze", *points, "--format", "json").json
+
     both = run("analyze", INSIDE, OUTSIDE, "--format", "json").json["boxes"]
     assert told("-", OUTSIDE)["boxes"] == both
     assert told("inside=-", f"outside={OUTSIDE}")["points"][0]["file"] == "-"
@@ -339,7 +392,10 @@ def test_standard_input_of_a_process() -> None:
 
 
 def test_a_file_that_holds_everything_strange(run: Run, tmp_path: Path) -> None:
-    frames = [Frame(f.time_ns, f.data[:n]) for n, f in enumerate(script(" | ".join(["A S 1", "A udp x9", "A ping 1 1 x9", "A gre x9", "R about A S 1"] * 16)))]
+    frames = [
+        Frame(f.time_ns, f.data[:n])
+        for n, f in enumerate(script(" | ".join(["A S 1", "A udp x9", "A ping 1 1 x9", "A gre x9", "R about A S 1"] * 16)))
+    ]
     path = write(tmp_path / "strange.pcap", frames)
     for command in WITH_FILE:
         assert run(command, path).status == 0
@@ -348,10 +404,16 @@ def test_a_file_that_holds_everything_strange(run: Run, tmp_path: Path) -> None:
 
 # --- a process's own streams ---
 
+
 @pytest.mark.parametrize("args", [("demo",), ("demo", "--format", "json"), ("conversations", INSIDE), ("info", INSIDE), ("--help",)])
 def test_a_reader_that_goes_away(args: tuple[str, ...]) -> None:
-    child = subprocess.Popen([sys.executable, "-m", "pcapnat", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
-                             env={**os.environ, "PCAPNAT_KERNELS": "plain"})
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pcapnat", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PCAPNAT_KERNELS": "plain"},
+    )
     assert child.stdout
     assert child.stderr
     child.stdout.close()
@@ -369,19 +431,29 @@ def test_a_full_disk() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="descriptors are closed another way there")
-@pytest.mark.parametrize(("closed", "args", "said"), [(1, ("demo",), "standard output is closed"), (0, ("info", "-"), "-: standard input is closed")])
+@pytest.mark.parametrize(
+    ("closed", "args", "said"), [(1, ("demo",), "standard output is closed"), (0, ("info", "-"), "-: standard input is closed")]
+)
 def test_closed_streams(closed: int, args: tuple[str, ...], said: str) -> None:
     code = f"import os, sys; os.close({closed}); os.execv(sys.executable, [sys.executable, '-m', 'pcapnat', *{args!r}])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False, env={**os.environ, "PCAPNAT_KERNELS": "plain"})
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False, env={**os.environ, "PCAPNAT_KERNELS": "plain"}
+    )
     assert Ran(done.returncode, done.stdout.decode(), done.stderr.decode()).complaint == said
 
 
 def on_a_terminal(*args: str, **environ: str) -> str:
     """What a command writes to a terminal."""
     import pty
+
     ours, theirs = pty.openpty()
     with suppress(KeyError):
-        environ = {**{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}, "TERM": "xterm", "PCAPNAT_KERNELS": "plain", **environ}
+        environ = {
+            **{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")},
+            "TERM": "xterm",
+            "PCAPNAT_KERNELS": "plain",
+            **environ,
+        }
     child = subprocess.Popen([sys.executable, "-m", "pcapnat", *args], stdout=theirs, stderr=theirs, cwd=ROOT, env=environ)
     os.close(theirs)
     out = b"".join(_until_closed(ours))

@@ -2,6 +2,7 @@
 
 A breach is fixed in the code, not here. The floors are those of the map in pcapnat/__init__.py.
 """
+
 from __future__ import annotations
 
 import ast
@@ -13,13 +14,44 @@ import pytest
 
 HOUSE = Path(__file__).parent.parent / "pcapnat"
 FILES = sorted(HOUSE.rglob("*.py"))
-FLOOR = {"address": 0, "ports": 0, "table": 0, "kernel": 0, "terms": 1, "wire": 2, "flow": 3, "nat": 4, "analysis": 6, "report": 8, "pipeline": 9,
-         "cli": 10, "__init__": 10, "__main__": 10}
+FLOOR = {
+    "address": 0,
+    "ports": 0,
+    "table": 0,
+    "kernel": 0,
+    "terms": 1,
+    "wire": 2,
+    "flow": 3,
+    "nat": 4,
+    "analysis": 6,
+    "report": 8,
+    "pipeline": 9,
+    "cli": 10,
+    "__init__": 10,
+    "__main__": 10,
+}
 TOP = {"cli", "__init__", "__main__"}
 """The door of the whole house, its command line, and the way from one to the other: these know each other."""
-ONLY_IN = {"numba": {"kernel/native"}, "llvmlite": {"kernel/native"}, "click": {"cli"}, "tabulate": {"report/terminal"}, "time": {"cli"},
-           "dpkt": set(), "pyshark": set(), "random": set(), "secrets": set(), "socket": set(), "subprocess": {"wire/via"}, "lz4": {"wire/source"}, "zstandard": {"wire/source"}, "multiprocessing": set(),
-           "logging": set(), "urllib": set(), "http": set(), "pcapnat": set()}
+ONLY_IN = {
+    "numba": {"kernel/native"},
+    "llvmlite": {"kernel/native"},
+    "click": {"cli"},
+    "tabulate": {"report/terminal"},
+    "time": {"cli"},
+    "dpkt": set(),
+    "pyshark": set(),
+    "random": set(),
+    "secrets": set(),
+    "socket": set(),
+    "subprocess": {"wire/via"},
+    "lz4": {"wire/source"},
+    "zstandard": {"wire/source"},
+    "multiprocessing": set(),
+    "logging": set(),
+    "urllib": set(),
+    "http": set(),
+    "pcapnat": set(),
+}
 """Foreign modules that are tied to a place; `pcapnat` stands for importing ourselves by the whole name, past the floors."""
 FOREIGN = {"numpy", "numba", "llvmlite", "click", "tabulate", "lz4", "zstandard"}
 """All that is not ours and not Python's."""
@@ -57,7 +89,7 @@ def imports(place: str, tree: ast.Module) -> Iterator[tuple[ast.AST, str | None,
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node, None, (node.module or "").split(".")[0]
         elif isinstance(node, ast.ImportFrom):
-            base = here[:len(here) - node.level] + (node.module.split(".") if node.module else [])
+            base = here[: len(here) - node.level] + (node.module.split(".") if node.module else [])
             for alias in node.names:
                 other = base[0] if base else alias.name
                 yield node, other if other in FLOOR else "__init__", None
@@ -87,13 +119,23 @@ def test_imports_go_down(path: Path) -> None:
 
 
 PLANTED = (
-    ("flow/cross", "from ..nat import mappings", True), ("flow/cross", "def f():\n    from ..report import terminal", True),
-    ("nat/mapping", "from ..flow import Crossing", False), ("nat/mapping", "from ..ports import CLASSES", False),
-    ("terms", "from .table import Table", False), ("address", "from . import terms", True), ("address", "from .ports import service", True),
-    ("table", "from .address import texts", True), ("kernel/native", "from . import primitives", False), ("kernel/native", "from .. import table", True),
-    ("cli", "from . import __version__, pipeline", False), ("pipeline", "from . import cli", True), ("pipeline", "from . import __version__", True),
-    ("wire/link", "if TYPE_CHECKING:\n    from .capture import Capture", False), ("wire/link", "if TYPE_CHECKING:\n    from ..terms import Clock", True),
-    ("report/content", "from ..flow.socket import ROLES", False), ("wire/walk", "from ..flow import track", True),
+    ("flow/cross", "from ..nat import mappings", True),
+    ("flow/cross", "def f():\n    from ..report import terminal", True),
+    ("nat/mapping", "from ..flow import Crossing", False),
+    ("nat/mapping", "from ..ports import CLASSES", False),
+    ("terms", "from .table import Table", False),
+    ("address", "from . import terms", True),
+    ("address", "from .ports import service", True),
+    ("table", "from .address import texts", True),
+    ("kernel/native", "from . import primitives", False),
+    ("kernel/native", "from .. import table", True),
+    ("cli", "from . import __version__, pipeline", False),
+    ("pipeline", "from . import cli", True),
+    ("pipeline", "from . import __version__", True),
+    ("wire/link", "if TYPE_CHECKING:\n    from .capture import Capture", False),
+    ("wire/link", "if TYPE_CHECKING:\n    from ..terms import Clock", True),
+    ("report/content", "from ..flow.socket import ROLES", False),
+    ("wire/walk", "from ..flow import track", True),
 )
 
 
@@ -138,8 +180,11 @@ def test_only_the_command_line_prints(path: Path) -> None:
     calls = [n.func for n in ast.walk(parsed(path)) if isinstance(n, ast.Call)]
     assert not [c for c in calls if isinstance(c, ast.Name) and c.id == "print"]
     # Our own streams; a child process has a stdout as well, which is read.
-    written = [n for n in ast.walk(parsed(path)) if isinstance(n, ast.Attribute) and n.attr in ("stdout", "stderr")
-               and isinstance(n.value, ast.Name) and n.value.id == "sys"]
+    written = [
+        n
+        for n in ast.walk(parsed(path))
+        if isinstance(n, ast.Attribute) and n.attr in ("stdout", "stderr") and isinstance(n.value, ast.Name) and n.value.id == "sys"
+    ]
     assert not written
 
 
@@ -150,6 +195,7 @@ def test_the_map_names_every_room() -> None:
 
 def test_public_names_are_fetched_where_the_door_says() -> None:
     import pcapnat
+
     assert sorted(pcapnat._WHERE) == sorted(pcapnat.__all__)
     for public in pcapnat.__all__:
         assert getattr(pcapnat, public) is not None

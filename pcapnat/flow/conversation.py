@@ -7,8 +7,9 @@ import numpy as np
 from ..address import texts
 from ..table import Array, Table, column
 from ..wire import Batch
-from . import track as t
+from . import life as t
 from .tcp import histories, states
+from .track import LEFT, PARTS, TOTAL, TOTALS, spread, track
 
 PROTOCOLS = {
     1: "icmp",
@@ -41,6 +42,7 @@ class Conversations(Table):
     b = column("uint64", "address of the other end", width=2)
     a_port = column("int32", "port or ICMP identifier of a, -1 where there is none")
     b_port = column("int32", "port or ICMP identifier of b, -1 where there is none")
+    spi = column("int64", "SPI of ESP or call of PPTP's GRE, which has one direction only; -1 for other protocols")
     stream = column("int64", "Wireshark's tcp.stream or udp.stream, -1 for other protocols")
     first_row = column("int64", "row of the first frame in Packets")
     first_ns = column("int64", "time of the first frame", unit="ns since 1970-01-01 UTC")
@@ -94,7 +96,8 @@ class Tracker:
         self._slots = np.zeros(1 << 12, np.int64)
         self._keys = np.zeros((rows, 4), np.uint64)
         self._life = np.zeros((rows, t.LIFE), np.int64)
-        self._totals = np.zeros(t.TOTALS, np.int64)
+        self._totals = np.zeros(TOTALS, np.int64)
+        self._parts = np.zeros((PARTS, 4), np.int64)
         self._hashes = np.zeros(0, np.int64)
         self.conversation = np.zeros(0, np.int32)
         """Conversation of each row of the last batch, -1 for none. Numbers are those before `finish` drops empty ones."""
@@ -108,12 +111,15 @@ class Tracker:
             self.conversation, self.reverse = np.zeros(batch.count, np.int32), np.zeros(batch.count, np.uint8)
         if len(self.about) < batch.quotes:
             self.about = np.zeros(max(64, 2 * batch.quotes), np.int32)
-        self._room(batch.count)
-        t.track(
+        self._room(batch.count + batch.outers)
+        track(
             batch.packets,
             batch.count,
             batch.first_row,
             batch.quoted,
+            batch.outer,
+            batch.outers,
+            self._parts,
             self._slots,
             len(self._slots) - 1,
             self._keys,
@@ -126,7 +132,7 @@ class Tracker:
         )
 
     def _room(self, more: int) -> None:
-        need = int(self._totals[t.TOTAL]) + more
+        need = int(self._totals[TOTAL]) + more
         if need > len(self._life):
             rows = max(need, 2 * len(self._life))
             self._keys = _grown(self._keys, rows)
@@ -135,18 +141,23 @@ class Tracker:
             wider = np.zeros(4 * len(self._slots), np.int64)
             while 2 * need > len(wider):
                 wider = np.zeros(2 * len(wider), np.int64)
-            t.spread(self._slots, wider, len(wider) - 1, self._keys, self._life)
+            spread(self._slots, wider, len(wider) - 1, self._keys, self._life)
             self._slots = wider
 
+    @property
+    def stray_fragments(self) -> int:
+        """Fragments whose datagram's first one was not seen, or came in a later batch: they belong to no conversation."""
+        return int(self._totals[LEFT])
+
     def finish(self) -> tuple[Conversations, Array]:
-        """The conversations so far, and for each number given in `conversation` its row (-1: only quoted, never seen)."""
-        n = int(self._totals[t.TOTAL])
+        """The conversations so far, and for each number given in `conversation` its row (-1: only quoted or around others, never seen)."""
+        n = int(self._totals[TOTAL])
         life, keys = self._life[:n], self._keys[:n]
         seen = (life[:, t.PACKETS_AB] + life[:, t.PACKETS_BA]) > 0
         first = life[:, t.FIRST_ROW]
         rows = np.arange(n)
         if not seen.all() or (first[1:] < first[:-1]).any():
-            # Quoted in an ICMP error and never seen: dropped. Quoted first, seen later: to its place by first frame.
+            # Quoted in an ICMP error or around a tunnel's packets, and never seen: dropped. Seen later: to its place by first frame.
             order = np.flatnonzero(seen)[np.argsort(first[seen], kind="stable")]
             rows = np.full(n, -1)
             rows[order] = np.arange(len(order))
@@ -175,6 +186,7 @@ class Tracker:
             b=np.ascontiguousarray(keys[:, 2:]),
             a_port=np.where(ports, life[:, t.TUPLE] >> 40, -1).astype(np.int32),
             b_port=np.where(ports, life[:, t.TUPLE] >> 24 & 0xFFFF, -1).astype(np.int32),
+            spi=np.where(life[:, t.TUPLE] & 2, life[:, t.TUPLE] >> 24 & 0xFFFFFFFF, -1),
             history=np.ascontiguousarray(life[:, t.HISTORY : t.HISTORY_MORE + 1]).view(np.uint64),
             retransmissions=life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED],
             **column,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..terms import CaptureError, Point
-from ..wire import Batch, Capture, Progress, Quoted, Store, batches, glance
+from ..wire import Batch, Capture, Outer, Progress, Quoted, Store, batches, glance
 from .conversation import Tracker
 from .port import Port
 
@@ -25,6 +25,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     frames = sum(glance(file, point.via).frames for file in point.files)
     tracker, store = Tracker(frames), Store(frames)
     quoted: list[Quoted] = []
+    outer: list[Outer] = []
     conversation, reverse, about, rows = [], [], [], []
     before = 0
     for capture in opened:
@@ -36,6 +37,9 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.carrier[:] += batch.first_row
             quoted.append(quotes)
+            around = batch.outer.take(slice(0, batch.outers))
+            around.carrier[:] += batch.first_row
+            outer.append(around)
             conversation.append(tracker.conversation[: batch.count].copy())
             reverse.append(tracker.reverse[: batch.count].copy())
             about.append(tracker.about[: batch.quotes].copy())
@@ -56,6 +60,8 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
         number[np.concatenate(about)] if about else np.zeros(0, np.int64),
         [f"{c.path}: {problem}" for c in opened for problem in (*c.problems, *c.notes)],
+        Outer.join(outer),
+        tracker.stray_fragments,
     )
     return port, opened
 
@@ -79,7 +85,7 @@ def _interfaces(capture: Capture) -> str:
 
 
 def _only(capture: Capture, interface: str, batch: Batch) -> None:
-    """Make nothing of the other interfaces' frames, and drop what they quote."""
+    """Make nothing of the other interfaces' frames, and drop what they quote and what is around them."""
     number = _number(capture, interface)
     packets, quoted = batch.packets, batch.quoted
     other = packets.interface[: batch.count] != (-1 if number is None else number)
@@ -88,3 +94,7 @@ def _only(capture: Capture, interface: str, batch: Batch) -> None:
     for name in Quoted.columns:
         getattr(quoted, name)[: len(kept)] = getattr(quoted, name)[kept]
     batch.quotes = len(kept)
+    kept = np.flatnonzero(~other[batch.outer.carrier[: batch.outers]])
+    for name in Outer.columns:
+        getattr(batch.outer, name)[: len(kept)] = getattr(batch.outer, name)[kept]
+    batch.outers = len(kept)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..table import Array
-from ..wire import Flag, Packets, Quoted
+from ..wire import Flag, Outer, Packets, Quoted
 from .conversation import Conversations
 
 
@@ -29,6 +29,10 @@ class Port:
     about: Array
     """(q,) row in `conversations` of each quoted packet, -1 for none."""
     problems: list[str] = field(default_factory=list)
+    outer: Outer = field(default_factory=lambda: Outer.empty(0))
+    """The headers around packets in tunnels."""
+    stray_fragments: int = 0
+    """Fragments that belong to no conversation, as the first of their datagram was not seen in time."""
 
     @property
     def first_ns(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..table import Array, Table, column
-from . import track as t
+from . import life as t
 from .conversation import Conversations
 
 CONNECTS, LISTENS, ASKED = 1, 2, 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..table import Array
-from . import track as t
+from . import life as t
 
 if TYPE_CHECKING:
     from .conversation import Conversations

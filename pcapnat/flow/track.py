@@ -4,52 +4,56 @@ A conversation is both directions of a 5-tuple (address pair and protocol where 
 and ends is decided as Wireshark's TCP dissector does (measured against tshark 4.0.17), so that streams have its numbers: a SYN
 whose sequence number differs from the first one of its direction begins a new one, also without a FIN or RST before.
 History letters are Zeek's (base/protocols/conn, `history`), each recorded once a direction.
+
+Of a packet in a tunnel the conversation is the innermost packet's; a UDP header around it takes up a stream number, as in
+Wireshark, and no more. A fragment after the first is given its datagram's conversation, whichever came first, but is not
+counted there: Wireshark counts only frames that show ports, and so do packets and bytes here. One that comes before its
+first fragment waits for it to the end of the batch.
 """
 
 from typing import Any
 
-from ..kernel import inner, kernel, mix, signed
-from ..wire import Flag, Packets, Quoted
-
-IP, PORTS, TCP, ICMP, IN_QUERY, QUOTE, FRAGMENT = (
-    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.IN_QUERY, Flag.QUOTE, Flag.FRAGMENT)
+from ..kernel import cold, inner, kernel, mix, signed
+from ..wire import Flag, Outer, Packets, Quoted
+from .life import (
+    BASE,
+    BYTES_AB,
+    DATA_LETTER,
+    ERRORS,
+    FIRST,
+    FIRST_ROW,
+    LAST,
+    LIFE,
+    LOW32,
+    NEXT,
+    PACKETS_AB,
+    PACKETS_BA,
+    RTT_NS,
+    SIDE_A,
+    SIDE_B,
+    STREAM,
+    TUPLE,
+    follow_tcp,
+    note,
 )
 
-# Columns of `life`, one row per conversation, arranged so that a frame touches few cache lines.
-TUPLE, LAST, MARKS, FIRST, PACKETS_AB, PACKETS_BA, BYTES_AB, BYTES_BA = range(8)
-SIDE_A, SIDE_B, SIDE = 8, 14, 6
-NEXT, NEXT_NS, ACKED, BASE, RETRANSMITTED, REPEATED = range(SIDE)  # within a side
-SYN_NS, RTT_NS, HISTORY, HISTORY_MORE, LETTERS, STREAM, FIRST_ROW, ERRORS = range(20, 28)
-LIFE = 28
+IP, PORTS, TCP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
+    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
+)
 
-TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED = range(4)
-TOTALS = 4
+TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT = range(5)
+TOTALS = 5
+PARTS = 1 << 12
+"""Fragmented datagrams that are remembered: a newer one may take the place of an older one."""
+DATAGRAM, OWNER, LAST_PART, BATCH = range(4)
+"""Columns of `parts`: hash, conversation + 1 (0: not known) with the direction in bit 40, the latest part that waits, its batch."""
 
-# History letters; bit (letter) of MARKS for side a, (letter + 16) for side b.
-(
-    SYN_LETTER,
-    SYNACK_LETTER,
-    ACK_LETTER,
-    DATA_LETTER,
-    FIN_LETTER,
-    RST_LETTER,
-    AGAIN_LETTER,
-    ZERO_LETTER,
-    BOTH_LETTER,
-    MULTI_LETTER,
-    GAP_LETTER,
-) = range(1, 12)
-LETTERS_TEXT = "?shadfrtwiqg"
-LETTERS_A_WORD = 12
-LOW32 = 0xFFFFFFFF
 USED = 1 << 62
 """Set in every used slot of the hash table: with it a slot holds the conversation's number itself, 0 included."""
 # Masking an index that cannot be negative tells the compiler so; it then leaves out Python's handling of negative
 # indices, which would cost an addition and a choice at each of some sixty array accesses a frame.
 STEP = 512
 """Frames hashed ahead of their look-up: enough for the memory reads to overlap, few enough to stay in the L1 cache."""
-OUT_OF_ORDER_NS = 3_000_000
-"""Wireshark's threshold below which a late segment is out of order rather than retransmitted, if no RTT is known."""
 
 
 @inner
@@ -105,113 +109,80 @@ def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto:
     return c
 
 
-@inner
-def note(life: Any, c: int, d: int, letters: int) -> None:
-    """Record history letters (a mask, bit 1 the first letter) that this direction has not shown before."""
-    new = letters & ~(life[c, MARKS] >> 16 * d)
-    if new == 0:
-        return
-    life[c, MARKS] |= new << 16 * d
-    for letter in range(1, 12):
-        if new >> letter & 1:
-            n = life[c, LETTERS]
-            life[c, LETTERS] = n + 1
-            code = letter | d << 4
-            if n < LETTERS_A_WORD:
-                life[c, HISTORY] |= code << (5 * n)
-            else:
-                life[c, HISTORY_MORE] |= code << (5 * (n - LETTERS_A_WORD))
+@cold
+def meet(
+    slots: Any,
+    mask: int,
+    keys: Any,
+    life: Any,
+    totals: Any,
+    sh: int,
+    sl: int,
+    sport: int,
+    dh: int,
+    dl: int,
+    dport: int,
+    proto: int,
+    may_begin: int,
+    time: int,
+    row: int,
+) -> int:
+    """The conversation of a header that is not the packet's own, begun without a frame if need be and allowed; -1 if none."""
+    h = place(sh, sl, sport, dh, dl, dport, proto)
+    there = sport << 40 | dport << 24 | proto << 8 | 1
+    back = dport << 40 | sport << 24 | proto << 8 | 1
+    c, _, j = find(slots, mask, h, keys, life, sh, sl, dh, dl, there, back)
+    if c < 0 and may_begin:
+        c = begin(life, totals, slots, j, h, there, proto, time, row)
+        keys[c, 0] = sh
+        keys[c, 1] = sl
+        keys[c, 2] = dh
+        keys[c, 3] = dl
+    return signed(c)
+
+
+@cold
+def later_part(parts: Any, h: int, i: int, first_row: int, totals: Any, conversation: Any, reverse: Any) -> int:
+    """A fragment after the first, row i: to its datagram's conversation, or onto the chain of those that wait for it."""
+    k = h & (PARTS - 1)
+    owner = parts[k, OWNER]
+    if parts[k, DATAGRAM] == h and owner:
+        conversation[i] = (owner & LOW32) - 1
+        reverse[i] = owner >> 40
+        return 1
+    before = -1
+    if parts[k, DATAGRAM] == h and parts[k, BATCH] == first_row:
+        before = parts[k, LAST_PART]
+    parts[k, DATAGRAM] = h
+    parts[k, OWNER] = 0
+    parts[k, LAST_PART] = i
+    parts[k, BATCH] = first_row
+    conversation[i] = -3 - before  # below -1: the part waits, and so does row `before`
+    totals[LEFT] += 1
+    return 0
+
+
+@cold
+def first_part(parts: Any, h: int, c: int, d: int, first_row: int, totals: Any, conversation: Any, reverse: Any) -> int:
+    """A first fragment: remembered, and the parts that wait for it are given their conversation."""
+    k = h & (PARTS - 1)
+    if parts[k, DATAGRAM] == h and parts[k, OWNER] == 0 and parts[k, BATCH] == first_row:
+        i = parts[k, LAST_PART]
+        while i >= 0:
+            before = -3 - conversation[i]
+            conversation[i] = c
+            reverse[i] = d
+            totals[LEFT] -= 1
+            i = before
+    parts[k, DATAGRAM] = h
+    parts[k, OWNER] = c + 1 | d << 40
+    return 0
 
 
 @inner
-def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window: int, length: int, time: int) -> None:
-    """One TCP segment's mark on its conversation."""
-    me = SIDE_A + d * SIDE
-    other = SIDE_B - d * SIDE
-    fin, syn, rst, has_ack = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 4 & 1
-    if life[c, me + BASE] < 0:
-        life[c, me + BASE] = seq if syn else (seq - 1) & LOW32
-    if has_ack and life[c, other + BASE] < 0:
-        life[c, other + BASE] = (ack - 1) & LOW32
-
-    plain = 1 - (syn | fin | rst)
-    data = 1 if length > 0 else 0
-    closed = 1 if window == 0 else 0
-    alone = syn & (1 - (fin | rst))
-    letters = (
-        (alone & (1 - has_ack)) << SYN_LETTER
-        | (alone & has_ack) << SYNACK_LETTER
-        | (plain & has_ack & (1 - data)) << ACK_LETTER
-        | (data & (1 - rst)) << DATA_LETTER
-        | (fin & (1 - rst) & (1 - syn)) << FIN_LETTER
-        | (rst & (1 - syn)) << RST_LETTER
-        | (closed & plain) << ZERO_LETTER
-        | (fin & rst & (1 - syn)) << BOTH_LETTER
-        | (syn & (fin | rst)) << MULTI_LETTER
-    )
-    if letters & ~(life[c, MARKS] >> 16 * d):
-        if letters & 1 << SYN_LETTER:
-            life[c, SYN_NS] = time
-        elif (
-            life[c, RTT_NS] < 0
-            and has_ack
-            and life[c, SYN_NS]
-            and seq == (life[c, me + BASE] + 1) & LOW32
-            and ack == (life[c, other + BASE] + 1) & LOW32
-            and life[c, MARKS] & 1 << (SYNACK_LETTER + 16 * (1 - d))
-        ):
-            life[c, RTT_NS] = time - life[c, SYN_NS]
-        note(life, c, d, letters)
-    elif letters & 1 << SYN_LETTER:
-        life[c, SYN_NS] = time  # sent again: the handshake's round trip counts from the latest
-
-    if rst:  # a reset carries no stream bytes, whatever text it holds
-        return
-    span = length + (syn | fin)
-    end = (seq + span) & LOW32
-    expected = life[c, me + NEXT]
-    if expected < 0:
-        life[c, me + NEXT] = end
-        life[c, me + NEXT_NS] = time
-    else:
-        ahead = (seq - expected) & LOW32
-        if (ahead != 0) & (span != 0):
-            if ahead < 0x80000000:
-                note(life, c, d, 1 << GAP_LETTER)
-            elif sent_again(life, c, me, other, seq, length, span, ahead, syn | fin, syn, time):
-                life[c, me + RETRANSMITTED] += 1
-                if length:
-                    note(life, c, d, 1 << AGAIN_LETTER)
-        # Without a branch, as every other segment carries data and which one cannot be predicted.
-        forward = (span != 0) & (((end - expected - 1) & LOW32) < 0x7FFFFFFF)
-        life[c, me + NEXT] = end if forward else expected
-        life[c, me + NEXT_NS] = time if forward else life[c, me + NEXT_NS]
-    if has_ack:
-        repeated = (ack == life[c, me + ACKED]) & (life[c, me + REPEATED] >> 32 == window)
-        life[c, me + ACKED] = ack
-        life[c, me + REPEATED] = life[c, me + REPEATED] + (1 if span == 0 else 0) if repeated else window << 32
-
-
-@inner
-def sent_again(
-    life: Any, c: int, me: int, other: int, seq: int, length: int, span: int, ahead: int, control: int, syn: int, time: int
-) -> bool:
-    """Whether a segment that begins before the expected sequence number is a retransmission (else reordered, or a probe)."""
-    # Keep-alive and window probe repeat at most the last byte (RFC 9293 3.8.4).
-    last_byte = ahead == LOW32
-    if last_byte and length <= 1 and not control:
-        return False
-    # Acknowledged before, or asked for by repeated acknowledgments: sent again, however soon.
-    acked = life[c, other + ACKED]
-    if length > 0 and acked > 0 and (acked - seq - length) & LOW32 < 0x80000000:
-        return True
-    if last_byte and length > 1:
-        return False
-    if acked == seq and life[c, other + REPEATED] & LOW32 >= 2:
-        return True
-    threshold = life[c, RTT_NS] if life[c, RTT_NS] > 0 else OUT_OF_ORDER_NS
-    late = time - life[c, me + NEXT_NS] < threshold and life[c, me + NEXT] != (seq + span) & LOW32 and not syn
-    return not late
+def datagram(p: Any, i: int) -> int:
+    """What the fragments of one datagram have in common, as a number that is not 0."""
+    return mix(mix(p.src[i, 0], p.src[i, 1]), mix(mix(p.dst[i, 0], p.dst[i, 1]), signed(p.proto[i]) << 32 | signed(p.ip_id[i]))) | 1 << 61
 
 
 @inner
@@ -244,6 +215,10 @@ def follow(
     first_row: int,
     q: Any,
     quote: int,
+    o: Any,
+    outer: int,
+    outers: int,
+    parts: Any,
     slots: Any,
     mask: int,
     keys: Any,
@@ -253,8 +228,8 @@ def follow(
     conversation: Any,
     reverse: Any,
     about: Any,
-) -> int:
-    """The frames of one step, in order; returns the next unread row of q."""
+) -> tuple[int, int]:
+    """The frames of one step, in order; returns the next unread rows of q and o."""
     for k in range(stop - start):
         i = (start + k) & LOW32
         conversation[i] = -1
@@ -263,6 +238,15 @@ def follow(
         if not flags & IP:
             continue
         time = p.time_ns[i]
+        if flags & TUNNEL:
+            # Wireshark counts a stream for each UDP header; those around the packet come before its own.
+            while outer < outers and o.carrier[outer] <= i:
+                if o.carrier[outer] == i and o.proto[outer] == 17:
+                    sport = signed(o.sport[outer])
+                    dport = signed(o.dport[outer])
+                    sh, sl, dh, dl = o.src[outer, 0], o.src[outer, 1], o.dst[outer, 0], o.dst[outer, 1]
+                    meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
+                outer += 1
         if flags & QUOTE:
             # Wireshark counts a stream for a quoted packet it has not met before; numbers follow it.
             about[quote] = -1
@@ -270,22 +254,19 @@ def follow(
                 proto = signed(q.proto[quote])
                 sport = signed(q.sport[quote])
                 dport = signed(q.dport[quote])
-                h = place(q.src[quote, 0], q.src[quote, 1], sport, q.dst[quote, 0], q.dst[quote, 1], dport, proto)
-                there = sport << 40 | dport << 24 | proto << 8 | 1
-                back = dport << 40 | sport << 24 | proto << 8 | 1
-                c, d, j = find(slots, mask, h, keys, life, q.src[quote, 0], q.src[quote, 1], q.dst[quote, 0], q.dst[quote, 1], there, back)
-                if c < 0 and (proto == 17 or q.ports[quote] == 2):
-                    c = begin(life, totals, slots, j, h, there, proto, time, first_row + i)
-                    keys[c, 0] = q.src[quote, 0]
-                    keys[c, 1] = q.src[quote, 1]
-                    keys[c, 2] = q.dst[quote, 0]
-                    keys[c, 3] = q.dst[quote, 1]
-                    if q.ports[quote] == 2:
-                        life[c, SIDE_A + BASE] = q.seq[quote]
+                may_begin = 1 if proto == 17 or q.ports[quote] == 2 else 0
+                known = totals[TOTAL]
+                sh, sl, dh, dl = q.src[quote, 0], q.src[quote, 1], q.dst[quote, 0], q.dst[quote, 1]
+                c = meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, proto, may_begin, time, first_row + i)
+                if totals[TOTAL] > known and q.ports[quote] == 2:
+                    life[c, SIDE_A + BASE] = q.seq[quote]
                 if c >= 0:
                     life[c, ERRORS] += 1
                     about[quote] = c
             quote += 1
+            continue
+        if flags & FRAGMENT and p.frag_offset[i]:
+            later_part(parts, datagram(p, i), i, first_row, totals, conversation, reverse)
             continue
         proto = signed(p.proto[i])
         sport = signed(p.sport[i])
@@ -293,7 +274,10 @@ def follow(
         if flags & PORTS:
             there = sport << 40 | dport << 24 | proto << 8 | 1
             back = dport << 40 | sport << 24 | proto << 8 | 1
-        elif flags & (ICMP | FRAGMENT) or proto == 6 or proto == 17:
+        elif flags & SPI:
+            there = sport << 40 | dport << 24 | proto << 8 | 2
+            back = -1  # nothing ties the SPIs of both directions together
+        elif flags & ICMP or proto == 6 or proto == 17:
             continue
         else:
             there = proto << 8
@@ -330,6 +314,8 @@ def follow(
         d &= 1
         conversation[i] = c
         reverse[i] = d
+        if flags & FRAGMENT:
+            first_part(parts, datagram(p, i), c, d, first_row, totals, conversation, reverse)
         life[c, PACKETS_AB + d] += 1
         life[c, BYTES_AB + d] += p.wire_len[i]
         if time > life[c, LAST]:
@@ -338,7 +324,7 @@ def follow(
             follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
         elif p.payload_len[i] > 0:
             note(life, c, d, 1 << DATA_LETTER)
-    return quote
+    return quote, outer
 
 
 @kernel(
@@ -346,6 +332,9 @@ def follow(
     count="int",
     first_row="int",
     q=Quoted,
+    o=Outer,
+    outers="int",
+    parts="i8:4",
     slots="i8",
     mask="int",
     keys="u8:4",
@@ -361,6 +350,9 @@ def track(
     count: int,
     first_row: int,
     q: Any,
+    o: Any,
+    outers: int,
+    parts: Any,
     slots: Any,
     mask: int,
     keys: Any,
@@ -373,15 +365,42 @@ def track(
 ) -> int:
     """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
 
-    about: conversation that a quoted packet belongs to. There must be room for count new conversations.
+    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. There must be room for
+    count + outers new conversations.
     """
     quote = 0
+    outer = 0
+    waiting = totals[LEFT]
     for start in range(0, count, STEP):
         stop = start + STEP
         if stop > count:
             stop = count
         look_ahead(p, start, stop, slots, mask, life, totals, hashes)
-        quote = follow(p, start, stop, first_row, q, quote, slots, mask, keys, life, totals, hashes, conversation, reverse, about)
+        quote, outer = follow(
+            p,
+            start,
+            stop,
+            first_row,
+            q,
+            quote,
+            o,
+            outer,
+            outers,
+            parts,
+            slots,
+            mask,
+            keys,
+            life,
+            totals,
+            hashes,
+            conversation,
+            reverse,
+            about,
+        )
+    if totals[LEFT] != waiting:
+        for i in range(count):
+            if conversation[i] < -1:
+                conversation[i] = -1
     return quote
 
 
@@ -394,8 +413,8 @@ def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
         if word:
             c = word & LOW32
             ports = life[c, TUPLE]
-            sport = ports >> 40 if ports & 1 else 0
-            dport = ports >> 24 & 0xFFFF if ports & 1 else 0
+            sport = ports >> 40 if ports & 3 else 0
+            dport = ports >> 24 & 0xFFFF if ports & 3 else 0
             j = place(keys[c, 0], keys[c, 1], sport, keys[c, 2], keys[c, 3], dport, ports >> 8 & 0xFF) & mask
             while slots[j]:
                 j = (j + 1) & mask

@@ -12,14 +12,15 @@ only. Knows nothing about packets.
 Rules of a kernel: arguments are those it declares; integers are int64 (an unsigned element may be compared, stored,
 masked or given to `mix`; it goes through `signed` before it is shifted or kept in a variable with others, or Numba
 turns it into a float: making the code fails then); no allocation, no exception, no slice; 64-bit arithmetic that may
-wrap goes through `mix`.
+wrap goes through `mix`; branches that few frames take are `cold` functions of arrays and numbers.
 """
 
-from .engine import Kernel, inner, kernel, prepare
+from .engine import Kernel, cold, inner, kernel, prepare
 from .primitives import digest, load16, load16le, load32, load32le, load64, mix, signed
 
 __all__ = [
     "Kernel",
+    "cold",
     "inner",
     "kernel",
     "prepare",

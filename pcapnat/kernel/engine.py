@@ -31,6 +31,12 @@ def inner(function: F) -> F:
     return function
 
 
+def cold(function: F) -> F:
+    """As `inner`, for what few frames need: compiled once and called, not into every caller. Takes arrays and numbers, no records."""
+    vars(function)["cold"] = True
+    return inner(function)
+
+
 class Kernel:
     """A function over declared arrays that runs plain until `prepare` finds machine code worth using.
 
@@ -132,7 +138,7 @@ def prepare(frames: int, say: Callable[[str], None] | None = None) -> str:
         if wish != "native" and frames < PLAIN_WHEN_NOT_READY:
             return "plain"
         if say:
-            say("preparing: compiling the packet kernels for this machine, once (about 10 seconds)")
+            say("preparing: compiling the packet kernels for this machine, once (about 15 seconds)")
     native.load(KERNELS, INNER)
     return "native"
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 LIBC = {"memset", "memcpy", "memmove"}
 OPTIONS = {"_nrt": False, "error_model": "numpy", "boundscheck": False, "forceinline": True}
-"""No runtime, no exceptions; and everything inlined: handing a record of thirty arrays to a call costs more than the call does."""
+"""No runtime, no exceptions; and everything inlined: handing a record of thirty arrays to a call costs more than the call does.
+Only functions marked cold are called: they take no records, and each caller would be compiled with all of them."""
 _engines: list[Any] = []
 
 
@@ -147,7 +148,7 @@ def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
 
     _teach_primitives()
     for function in inners:
-        register_jitable(**OPTIONS)(function)
+        register_jitable(**{**OPTIONS, "forceinline": not getattr(function, "cold", False)})(function)
     whole: Any = None
     for k in kernels:
         entry = _entry(k)

@@ -6,8 +6,9 @@ a program, tshark. Never judges: a strange packet is a mark.
 
 from .capture import Capture, Interface
 from .link import LINKS
-from .packets import Flag, Frames, Packets, Quoted
+from .packets import Flag, Frames, Outer, Packets, Quoted
 from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read
+from .tunnel import Tunnel
 from .windows import Direction, PacketFacts
 
 __all__ = [
@@ -19,11 +20,13 @@ __all__ = [
     "Frames",
     "Glance",
     "Interface",
+    "Outer",
     "PacketFacts",
     "Packets",
     "Progress",
     "Quoted",
     "Store",
+    "Tunnel",
     "batches",
     "glance",
     "keep_pace",

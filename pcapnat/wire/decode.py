@@ -8,223 +8,33 @@ snaplens agree, and is meaningless beyond this run.
 
 Readings taken: an IP length of 0 (TCP segmentation offload, jumbograms) means "to the end of the frame"; Ethernet
 padding is not payload; a frame cut inside the first 20 bytes of its TCP header keeps its ports but is no TCP segment,
-one cut inside the options is a segment without `key`.
+one cut inside the options is a segment without `key`. Of a packet in a tunnel the columns are the innermost one's; a
+tunnel is entered only if an IP header lies in it whole.
 """
 
 from typing import Any
 
-from ..kernel import digest, inner, kernel, load16, load32, load64, mix
-from .link import IPV4, IPV6, SHORT_TYPE, link_layer, mac
-from .packets import Flag, Frames, Packets, Quoted
+from ..kernel import inner, kernel, load16, load32, load64, signed
+from .link import ARP, IN_LABELS, IPV4, IPV6, LAYOUT_ETHERNET, PROTECTED_BODY, SHORT_TYPE
+from .packets import Flag, Frames, Outer, Packets, Quoted
+from .strip import mac, strip
+from .transport import transport
+from .tunnel import enter, tunnel_port
 
 IP, V6, PORTS, TCP, UDP, ICMP = (int(f) for f in (Flag.IP, Flag.V6, Flag.PORTS, Flag.TCP, Flag.UDP, Flag.ICMP))
 VLAN, FRAGMENT, QUOTE, SHORT, BAD = (int(f) for f in (Flag.VLAN, Flag.FRAGMENT, Flag.QUOTE, Flag.SHORT, Flag.BAD))
 OTHER_LINK, TUNNEL, SACK_OK, TIMESTAMPS = (int(f) for f in (Flag.OTHER_LINK, Flag.TUNNEL, Flag.SACK_OK, Flag.TIMESTAMPS))
 WSCALE, MSS, GROUP, KEY, IN_QUERY = (int(f) for f in (Flag.WSCALE, Flag.MSS, Flag.GROUP, Flag.KEY, Flag.IN_QUERY))
+SPI, PROTECTED, DEEP = (int(f) for f in (Flag.SPI, Flag.PROTECTED, Flag.DEEP))
+OF_ONE_PACKET = IP | V6 | PORTS | TCP | UDP | ICMP | FRAGMENT | GROUP | KEY | IN_QUERY | SPI
+"""Marks that belong to one packet and not to the one it carries."""
+MAY_CARRY = 1 << 40
+"""Never stored: the packet may be a tunnel's."""
+DEPTH = 8
+"""Tunnels in one another that are followed."""
+EXTENSIONS = 128
+"""Extension headers that are followed."""
 V4_PREFIX = 0xFFFF00000000
-
-
-@inner
-def tcp_options(buf: Any, at: int, end: int, p: Any, i: int) -> int:
-    """Read MSS, window scale, SACK-permitted and timestamps from buf[at:end]; returns their marks."""
-    marks = 0
-    if at + 12 <= end and load32(buf, at) == 0x0101080A:  # how nearly every segment after the SYN begins
-        p.tsval[i] = load32(buf, at + 4)
-        p.tsecr[i] = load32(buf, at + 8)
-        marks = TIMESTAMPS
-        at += 12
-    while at < end:
-        kind = buf[at]
-        if kind == 0:
-            break
-        if kind == 1:
-            at += 1
-            continue
-        if at + 1 >= end:
-            break
-        size = buf[at + 1]
-        if size < 2 or at + size > end:  # a lying length would loop or run out: what follows is unreadable
-            break
-        if kind == 2 and size == 4:
-            p.mss[i] = load16(buf, at + 2)
-            marks |= MSS
-        elif kind == 3 and size == 3:
-            p.wscale[i] = buf[at + 2]
-            marks |= WSCALE
-        elif kind == 4 and size == 2:
-            marks |= SACK_OK
-        elif kind == 8 and size == 10:
-            p.tsval[i] = load32(buf, at + 2)
-            p.tsecr[i] = load32(buf, at + 6)
-            marks |= TIMESTAMPS
-        at += size
-    return marks
-
-
-@inner
-def query(proto: int, kind: int) -> bool:
-    """Whether an ICMP type is a query or a reply with an identifier."""
-    if proto == 1:
-        return kind == 8 or kind == 0 or (13 <= kind <= 18)
-    return kind == 128 or kind == 129
-
-
-@inner
-def error(proto: int, kind: int) -> bool:
-    """Whether an ICMP type is an error that quotes the packet it is about."""
-    if proto == 1:
-        return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
-    return 1 <= kind <= 4
-
-
-@inner
-def quote(buf: Any, at: int, end: int, q: Any, k: int) -> bool:
-    """Read the packet quoted at buf[at:end] into row k of q; False if not even its addresses are there."""
-    if at + 20 > end:
-        return False
-    version = buf[at] >> 4
-    if version == 4:
-        head = (buf[at] & 15) * 4
-        if head < 20:
-            return False
-        proto = buf[at + 9]
-        q.src[k, 0] = 0
-        q.src[k, 1] = V4_PREFIX | load32(buf, at + 12)
-        q.dst[k, 0] = 0
-        q.dst[k, 1] = V4_PREFIX | load32(buf, at + 16)
-        first = load16(buf, at + 6) & 0x1FFF == 0
-        at += head
-    elif version == 6:
-        if at + 40 > end:
-            return False
-        proto = buf[at + 6]
-        q.src[k, 0] = load64(buf, at + 8)
-        q.src[k, 1] = load64(buf, at + 16)
-        q.dst[k, 0] = load64(buf, at + 24)
-        q.dst[k, 1] = load64(buf, at + 32)
-        first = True
-        at += 40
-        if proto == 44 and at + 8 <= end:  # a fragment header is the one commonly met here
-            proto = buf[at]
-            first = load16(buf, at + 2) >> 3 == 0
-            at += 8
-    else:
-        return False
-    q.proto[k] = proto
-    q.ports[k] = 0
-    q.sport[k] = 0
-    q.dport[k] = 0
-    q.seq[k] = 0
-    if first and at + 8 <= end:
-        if proto == 6 or proto == 17 or proto == 132 or proto == 136 or proto == 33:
-            q.sport[k] = load16(buf, at)
-            q.dport[k] = load16(buf, at + 2)
-            q.ports[k] = 1
-            if proto == 6:
-                q.seq[k] = load32(buf, at + 4)
-                if at + 20 <= end:
-                    q.ports[k] = 2
-        elif (proto == 1 or proto == 58) and query(proto, buf[at]):
-            q.sport[k] = load16(buf, at + 4)
-            q.dport[k] = load16(buf, at + 4)
-            q.ports[k] = 1
-    return True
-
-
-@inner
-def transport(
-    buf: Any, at: int, end: int, ip_end: int, proto: int, p: Any, i: int, q: Any, quoted: int, limit: int, flags: int
-) -> tuple[int, int]:
-    """Ports, TCP, UDP and ICMP of buf[at:end] (ip_end: where the packet ends by its headers): (flags, number quoted)."""
-    key = proto
-    if proto == 6:
-        if at + 4 <= end:
-            p.sport[i] = load16(buf, at)
-            p.dport[i] = load16(buf, at + 2)
-            flags |= PORTS
-        if at + 20 > end:
-            return flags | SHORT, quoted
-        bits = load16(buf, at + 12)
-        head = (bits >> 12) * 4
-        if head < 20:
-            return flags | BAD, quoted
-        seq = load32(buf, at + 4)
-        ack = load32(buf, at + 8)
-        bits &= 0xFFF
-        p.seq[i] = seq
-        p.ack[i] = ack
-        p.tcp_flags[i] = bits
-        p.window[i] = load16(buf, at + 14)
-        flags |= TCP
-        if head > 20:
-            stop = at + head
-            if stop > end:
-                stop = end
-            flags |= tcp_options(buf, at + 20, stop, p, i)
-        at += head
-        if limit > 0:
-            # Only SYN, FIN, RST and ACK: PSH, URG and ECN bits are rewritten by offloads and middleboxes.
-            key = mix(mix(key, (bits & 0x17) << 32 | seq), ack if bits & 16 else 0)
-    elif proto == 17 or proto == 136:
-        if at + 4 <= end:
-            p.sport[i] = load16(buf, at)
-            p.dport[i] = load16(buf, at + 2)
-            flags |= PORTS
-        if at + 8 > end:
-            return flags | SHORT, quoted
-        if proto == 17:
-            flags |= UDP
-            if flags & FRAGMENT:
-                size = load16(buf, at + 4)
-                if size > 8:
-                    ip_end = at + size  # the length of the whole datagram, which later fragments complete
-        at += 8
-    elif proto == 1 or proto == 58:
-        if at + 8 > end:
-            return flags | SHORT, quoted
-        kind = buf[at]
-        p.icmp_type[i] = kind
-        p.icmp_code[i] = buf[at + 1]
-        flags |= ICMP
-        if query(proto, kind):
-            p.sport[i] = load16(buf, at + 4)
-            p.dport[i] = load16(buf, at + 4)
-            p.seq[i] = load16(buf, at + 6)
-            flags |= PORTS | IN_QUERY
-            key = mix(key, kind << 24 | buf[at + 1] << 16 | load16(buf, at + 6))
-        elif error(proto, kind):
-            if quote(buf, at + 8, end, q, quoted):
-                q.carrier[quoted] = i
-                quoted += 1
-                flags |= QUOTE
-            limit = 0
-        at += 8
-    elif proto == 132 or proto == 33:
-        if at + 4 > end:
-            return flags | SHORT, quoted
-        p.sport[i] = load16(buf, at)
-        p.dport[i] = load16(buf, at + 2)
-        flags |= PORTS
-        at += 8  # what follows the ports holds a checksum (of DCCP) that covers them and changes with them
-        if proto == 132:
-            at += 4
-    size = ip_end - at
-    if size < 0:
-        size = 0
-    p.payload_at[i] = at
-    p.payload_len[i] = size
-    if at > end:
-        return flags | SHORT, quoted
-    if limit > 0:
-        known = end - at
-        if known > limit:
-            known = limit
-        key = mix(key, size)
-        if known > 0:
-            key = mix(key, digest(buf, at, known))
-        p.key[i] = key
-        flags |= KEY
-    return flags, quoted
 
 
 @inner
@@ -262,6 +72,10 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
         if ip_end < end:
             end = ip_end
         at += head
+        if proto == 51 and not fragment & 0x1FFF and at + 2 <= end:  # what AH signs is not hidden
+            proto = buf[at] | 0
+            p.proto[i] = proto
+            at += 8 + buf[at + 1] * 4
         if fragment & 0x1FFF:
             proto = -1  # no transport header here: the payload is all there is
         return transport(buf, at, end, ip_end, proto, p, i, q, quoted, limit, flags)
@@ -287,13 +101,19 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
     if ip_end < end:
         end = ip_end
     later = False
-    for _ in range(16):
+    for _ in range(EXTENSIONS):
         if proto == 0 or proto == 43 or proto == 60 or proto == 135 or proto == 139 or proto == 140:
             if at + 8 > end:
                 p.proto[i] = proto
                 return flags | SHORT, quoted
             proto = buf[at]
             at += 8 + buf[at + 1] * 8
+        elif proto == 51:
+            if at + 8 > end:
+                p.proto[i] = proto
+                return flags | SHORT, quoted
+            proto = buf[at]
+            at += 8 + buf[at + 1] * 4
         elif proto == 44:
             if at + 8 > end:
                 p.proto[i] = proto
@@ -319,45 +139,127 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
     return transport(buf, at, end, ip_end, proto, p, i, q, quoted, limit, flags)
 
 
-@kernel(buf="u1", frames=Frames, count="int", base="int", links="i8", p=Packets, q=Quoted, limit="int")
-def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: Any, limit: int) -> int:
-    """Decode `count` frames of a chunk into rows 0..count-1 of p, zeroed before; returns the rows used in q.
+@inner
+def opens(buf: Any, at: int, end: int, ethertype: int) -> int:
+    """Whether an IP header worth entering lies at buf[at:end]: 1 yes, 0 no, -1 not known, as it is not whole."""
+    if ethertype == SHORT_TYPE:
+        return -1
+    if ethertype == IPV4:
+        if at + 20 > end:
+            return -1
+        total = load16(buf, at + 2)
+        return 1 if buf[at] >> 4 == 4 and buf[at] & 15 >= 5 and (total >= (buf[at] & 15) * 4 or total == 0) else 0
+    if ethertype == IPV6:
+        if at + 40 > end:
+            return -1
+        return 1 if buf[at] >> 4 == 6 else 0
+    return 0
 
-    base: file offset of buf[0]. links: link type of each interface. limit: payload bytes a key covers, 0 for no keys.
+
+@kernel(buf="u1", frames=Frames, count="int", base="int", links="i8", p=Packets, q=Quoted, o=Outer, limit="int")
+def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: Any, o: Any, limit: int) -> int:
+    """Decode `count` frames of a chunk into rows 0..count-1 of p, zeroed before; returns rows used in q | rows used in o << 32.
+
+    base: file offset of buf[0]. links: layout (see link.py) of each interface's link type. limit: payload bytes a key
+    covers, 0 for no keys. Outer headers that find no room in o are left out.
     """
     quoted = 0
+    outer = 0
     for i in range(count):
         start = frames.at[i]
         end = start + frames.cap_len[i]
         flags = frames.flags[i] | 0
-        link = links[frames.interface[i]]
+        layout = links[frames.interface[i]]
         p.time_ns[i] = frames.time_ns[i]
         p.offset[i] = base + start
         p.cap_len[i] = frames.cap_len[i]
         p.wire_len[i] = frames.wire_len[i]
         p.interface[i] = frames.interface[i]
-        if link == 1 and start + 14 <= end:
+        at = start + 14
+        ethertype = 0
+        if layout == LAYOUT_ETHERNET and at <= end:
             p.eth_dst[i] = mac(buf, start)
             p.eth_src[i] = mac(buf, start + 6)
-        elif link == 113 and start + 14 <= end and load16(buf, start + 4) == 6:
-            p.eth_src[i] = mac(buf, start + 6)
-        elif link == 276 and start + 20 <= end and buf[start + 11] == 6:
-            p.eth_src[i] = mac(buf, start + 12)
-        at, ethertype, vlan, tunnel = link_layer(buf, start, end, link)
-        if vlan >= 0:
-            p.vlan[i] = vlan
-            flags |= VLAN
-        if tunnel:
-            flags |= TUNNEL
-        if ethertype == SHORT_TYPE:
-            flags |= SHORT
+            ethertype = load16(buf, start + 12)
+        if ethertype != IPV4 and ethertype != IPV6:
+            at, ethertype, vlan, marks, target, source = strip(buf, start, end, layout)
+            if vlan >= 0:
+                p.vlan[i] = vlan
+                flags |= VLAN
+            if marks & IN_LABELS:
+                flags |= TUNNEL
+            if marks & PROTECTED_BODY:
+                flags |= PROTECTED
+            if layout != LAYOUT_ETHERNET:
+                if target >= start and target + 6 <= end:
+                    p.eth_dst[i] = mac(buf, target)
+                if source >= start and source + 6 <= end:
+                    p.eth_src[i] = mac(buf, source)
+            if ethertype == SHORT_TYPE:
+                p.flags[i] = flags | SHORT
+                continue
+            p.ethertype[i] = ethertype
+            if ethertype != IPV4 and ethertype != IPV6:
+                p.flags[i] = flags if ethertype == ARP else flags | OTHER_LINK
+                continue
         else:
             p.ethertype[i] = ethertype
-            if ethertype == IPV4 or ethertype == IPV6:
-                flags, quoted = internet(buf, at, end, ethertype, p, i, q, quoted, limit, flags)
-                if p.payload_at[i] >= start:
-                    p.payload_at[i] = p.payload_at[i] - start
-            elif ethertype != 0x0806:
-                flags |= OTHER_LINK
+        depth = 0
+        while True:
+            flags, quoted = internet(buf, at, end, ethertype, p, i, q, quoted, limit, flags)
+            if not flags & MAY_CARRY:
+                break
+            flags ^= MAY_CARRY
+            at = signed(p.payload_at[i])
+            port = 0
+            if flags & UDP:
+                port = signed(p.dport[i])
+                if not tunnel_port(port):
+                    port = signed(p.sport[i])
+            stop = at + signed(p.payload_len[i])
+            if stop < end:
+                end = stop
+            kind, place, inside, name = enter(buf, at, end, signed(p.proto[i]), port)
+            if kind == 0:
+                break
+            place, ethertype, vlan, marks, target, source = strip(buf, place, end, inside)
+            good = opens(buf, place, end, ethertype)
+            if good != 1 or depth == DEPTH:
+                if good == 1:
+                    flags |= DEEP
+                if good < 0 and stop > end:
+                    flags |= SHORT
+                if port == 0 and p.proto[i] == 47 and buf[at + 1] & 7 == 1:
+                    p.dport[i] = name
+                    flags |= SPI
+                break
+            if outer < len(o.carrier):
+                o.carrier[outer] = i
+                o.depth[outer] = depth
+                o.kind[outer] = kind
+                o.proto[outer] = p.proto[i]
+                o.src[outer, 0] = p.src[i, 0]
+                o.src[outer, 1] = p.src[i, 1]
+                o.dst[outer, 0] = p.dst[i, 0]
+                o.dst[outer, 1] = p.dst[i, 1]
+                o.sport[outer] = p.sport[i]
+                o.dport[outer] = p.dport[i]
+                o.key[outer] = name
+                o.vlan[outer] = vlan
+                o.eth_dst[outer] = mac(buf, target) if target >= start else 0
+                o.eth_src[outer] = mac(buf, source) if source >= start else 0
+                outer += 1
+            p.sport[i] = 0
+            p.dport[i] = 0
+            p.ip_id[i] = 0
+            p.frag_offset[i] = 0
+            p.payload_at[i] = 0
+            p.payload_len[i] = 0
+            p.key[i] = 0
+            flags = flags & ~OF_ONE_PACKET | TUNNEL
+            at = place
+            depth += 1
+        if p.payload_at[i] >= start:
+            p.payload_at[i] = p.payload_at[i] - start
         p.flags[i] = flags
-    return quoted
+    return quoted | outer << 32

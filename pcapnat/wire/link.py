@@ -1,145 +1,140 @@
-"""Link layers: from a frame's first byte to its IP header. One row per link type, one branch per row in `link_layer`."""
+"""Link layers: from a frame's first byte to its IP header.
 
+A link type is a row of LINKS. Most rows only say how long the header is and where it names what it carries; `layouts`
+turns a row into one number, and `strip` walks from there through whatever headers follow one another: tags, labels,
+LLC, PPP, a frame in a frame. It is also how the inside of a tunnel is entered (tunnel.py). Cold: a common Ethernet
+frame never comes here, so its size costs no time.
+"""
+
+from enum import IntEnum
 from typing import Any, NamedTuple
 
-from ..kernel import inner, load16, load32, load32le, load64
+import numpy as np
+
+from ..table import Array
+
+
+class How(IntEnum):
+    """How a link's header names what it carries. `head` and `field` are the row's other two numbers."""
+
+    NOTHING = 0
+    """Not decoded."""
+    STEP = 1
+    """Behind `head` bytes begins what `field` names: an ethertype, or one of the steps below."""
+    TYPE = 2
+    """An ethertype lies at `field`, what it names behind `head` bytes."""
+    NULL = 3
+    """An address family of four bytes in either byte order, what it names behind `head` bytes."""
+    FAMILY = 4
+    """An address family of one byte at `field`, what it names behind `head` bytes (0: as many as the first byte says)."""
+    FDDI = 5
+    TOKEN_RING = 6
+    ARCNET = 7
+    """`field` is where the type lies."""
+    FRAME_RELAY = 8
+    """Behind `head` bytes."""
+    WLAN = 9
+    RADIOTAP = 10
+    PRISM = 11
+    PPI = 12
+    NFLOG = 13
+    PKTAP = 14
+    SUNATM = 15
+    CLIP = 16
+    DOCSIS = 17
+    JUNIPER = 18
+    """`field` names the step behind Juniper's own header."""
+    ERF = 19
+
+
+# Steps that are no ethertype: what comes next is ...
+ETHER, LLC, SNAP, PPP, VERSION, LLC_PADDED, SNAP_PADDED = range(0x10000, 0x10007)
+PPPOE, MPLS, IPV4, IPV6, ARP = 0x8864, 0x8847, 0x0800, 0x86DD, 0x0806
+UNKNOWN_TYPE = 0
+SHORT_TYPE = -1
+IN_LABELS, PROTECTED_BODY = 1, 2
+"""Marks of `strip`: labels, PPPoE or a frame in a frame lay before IP; an 802.11 or MACsec body is encrypted."""
 
 
 class Link(NamedTuple):
-    """A link type: its number in the file, its name, and where it is described."""
+    """A link type: its number in the file, its name, where it is described, and how its header is read."""
 
     number: int
     name: str
     source: str
+    how: How
+    head: int = 0
+    field: int = 0
 
 
+_LINKTYPE = "tcpdump.org LINKTYPE_"
 LINKS = {
     link.number: link
     for link in (
-        Link(0, "null/loopback", "tcpdump.org LINKTYPE_NULL"),
-        Link(1, "Ethernet", "IEEE 802.3, with 802.1Q and 802.1ad tags"),
-        Link(12, "raw IP", "tcpdump.org LINKTYPE_RAW, number used by some BSDs"),
-        Link(14, "raw IP", "tcpdump.org LINKTYPE_RAW, number used by OpenBSD"),
-        Link(101, "raw IP", "tcpdump.org LINKTYPE_RAW"),
-        Link(108, "OpenBSD loopback", "tcpdump.org LINKTYPE_LOOP"),
-        Link(113, "Linux cooked v1", "tcpdump.org LINKTYPE_LINUX_SLL"),
-        Link(228, "raw IPv4", "tcpdump.org LINKTYPE_IPV4"),
-        Link(229, "raw IPv6", "tcpdump.org LINKTYPE_IPV6"),
-        Link(276, "Linux cooked v2", "tcpdump.org LINKTYPE_LINUX_SLL2"),
+        Link(0, "null/loopback", _LINKTYPE + "NULL", How.NULL, 4),
+        Link(1, "Ethernet", "IEEE 802.3, with 802.1Q, 802.1ad and 802.1ah tags", How.STEP, 0, ETHER),
+        Link(6, "Token Ring", "IEEE 802.5", How.TOKEN_RING),
+        Link(7, "ARCNET", "RFC 1201, RFC 1051", How.ARCNET, 0, 2),
+        Link(8, "SLIP", _LINKTYPE + "SLIP", How.STEP, 16, VERSION),
+        Link(9, "PPP", "RFC 1661, RFC 1662", How.STEP, 0, PPP),
+        Link(10, "FDDI", "RFC 1390", How.FDDI),
+        Link(11, "ATM", "RFC 2684, number used by some BSDs", How.STEP, 0, LLC_PADDED),
+        Link(12, "raw IP", _LINKTYPE + "RAW, number used by some BSDs", How.STEP, 0, VERSION),
+        Link(14, "raw IP", _LINKTYPE + "RAW, number used by OpenBSD", How.STEP, 0, VERSION),
+        Link(15, "SLIP of BSD/OS", _LINKTYPE + "SLIP_BSDOS", How.STEP, 24, VERSION),
+        Link(50, "PPP in HDLC", "RFC 1662, RFC 1547", How.STEP, 0, PPP),
+        Link(51, "PPPoE", "RFC 2516", How.STEP, 0, PPPOE),
+        Link(100, "ATM", "RFC 2684", How.STEP, 0, LLC_PADDED),
+        Link(101, "raw IP", _LINKTYPE + "RAW", How.STEP, 0, VERSION),
+        Link(104, "Cisco HDLC", "RFC 1547 4.3.1", How.TYPE, 4, 2),
+        Link(105, "802.11", "IEEE 802.11 9.2", How.WLAN),
+        Link(106, "classical IP over ATM", _LINKTYPE + "LINUX_ATM_CLIP", How.CLIP),
+        Link(107, "Frame Relay", "RFC 2427", How.FRAME_RELAY),
+        Link(108, "OpenBSD loopback", _LINKTYPE + "LOOP", How.NULL, 4),
+        Link(109, "OpenBSD IPsec", _LINKTYPE + "ENC", How.NULL, 12),
+        Link(113, "Linux cooked v1", _LINKTYPE + "LINUX_SLL", How.TYPE, 16, 14),
+        Link(117, "OpenBSD pflog", _LINKTYPE + "PFLOG", How.FAMILY, 0, 1),
+        Link(119, "802.11 with Prism", _LINKTYPE + "IEEE802_11_PRISM", How.PRISM),
+        Link(122, "IP over Fibre Channel", "RFC 2625", How.STEP, 16, LLC),
+        Link(123, "SunATM", _LINKTYPE + "SUNATM", How.SUNATM),
+        Link(127, "802.11 with radiotap", "radiotap.org", How.RADIOTAP),
+        Link(129, "ARCNET of Linux", _LINKTYPE + "ARCNET_LINUX", How.ARCNET, 2, 4),
+        Link(138, "IP over 1394", "RFC 2734", How.TYPE, 18, 16),
+        Link(143, "DOCSIS", "CM-SP-MULPIv3.1 6.2", How.DOCSIS),
+        Link(149, "Apple pktap", "Darwin's number for LINKTYPE_PKTAP", How.PKTAP),
+        Link(163, "802.11 with AVS", _LINKTYPE + "IEEE802_11_AVS", How.PRISM),
+        Link(166, "PPP of pppd", _LINKTYPE + "PPP_PPPD", How.STEP, 2, PPP),
+        Link(178, "Juniper Ethernet", _LINKTYPE + "JUNIPER_ETHER", How.JUNIPER, 0, ETHER),
+        Link(179, "Juniper PPP", _LINKTYPE + "JUNIPER_PPP", How.JUNIPER, 0, PPP),
+        Link(192, "PPI", _LINKTYPE + "PPI", How.PPI),
+        Link(197, "ERF", _LINKTYPE + "ERF", How.ERF),
+        Link(204, "PPP with direction", _LINKTYPE + "PPP_WITH_DIR", How.STEP, 1, PPP),
+        Link(205, "Cisco HDLC with direction", _LINKTYPE + "C_HDLC_WITH_DIR", How.TYPE, 5, 3),
+        Link(206, "Frame Relay with direction", _LINKTYPE + "FRELAY_WITH_DIR", How.FRAME_RELAY, 1),
+        Link(226, "Solaris IPNET", _LINKTYPE + "IPNET", How.FAMILY, 24, 1),
+        Link(228, "raw IPv4", _LINKTYPE + "IPV4", How.STEP, 0, VERSION),
+        Link(229, "raw IPv6", _LINKTYPE + "IPV6", How.STEP, 0, IPV6),
+        Link(239, "NFLOG", _LINKTYPE + "NFLOG", How.NFLOG),
+        Link(240, "netANALYZER", _LINKTYPE + "NETANALYZER", How.STEP, 4, ETHER),
+        Link(241, "netANALYZER transparent", _LINKTYPE + "NETANALYZER_TRANSPARENT", How.STEP, 12, ETHER),
+        Link(242, "IP over InfiniBand", "RFC 4391", How.TYPE, 44, 40),
+        Link(258, "Apple pktap", _LINKTYPE + "PKTAP", How.PKTAP),
+        Link(274, "Ethernet with preamble", _LINKTYPE + "ETHERNET_MPACKET", How.STEP, 8, ETHER),
+        Link(276, "Linux cooked v2", _LINKTYPE + "LINUX_SLL2", How.TYPE, 20, 0),
+        Link(282, "Broadcom switch tag", _LINKTYPE + "DSA_TAG_BRCM", How.TYPE, 18, 16),
+        Link(283, "Broadcom switch tag in front", _LINKTYPE + "DSA_TAG_BRCM_PREPEND", How.STEP, 4, ETHER),
+        Link(284, "Marvell switch tag", _LINKTYPE + "DSA_TAG_DSA", How.TYPE, 18, 16),
+        Link(285, "Marvell switch tag with ethertype", _LINKTYPE + "DSA_TAG_EDSA", How.TYPE, 22, 20),
     )
 }
-
-UNKNOWN_TYPE = 0
-SHORT_TYPE = -1
-IPV4, IPV6 = 0x0800, 0x86DD
-
-
-@inner
-def version_type(buf: Any, at: int, end: int) -> int:
-    """Ethertype by the version nibble of what should be an IP header."""
-    if at >= end:
-        return SHORT_TYPE
-    if buf[at] >> 4 == 4:
-        return IPV4
-    if buf[at] >> 4 == 6:
-        return IPV6
-    return UNKNOWN_TYPE
+(NOTHING, STEP, TYPE, NULL, FAMILY, FDDI, TOKEN_RING, ARCNET, FRAME_RELAY, WLAN) = (int(h) for h in list(How)[:10])
+(RADIOTAP, PRISM, PPI, NFLOG, PKTAP, SUNATM, CLIP, DOCSIS, JUNIPER, ERF) = (int(h) for h in list(How)[10:])
+LAYOUT_ETHERNET = int(How.STEP) | ETHER << 24
 
 
-@inner
-def tagged(buf: Any, at: int, end: int, ethertype: int) -> tuple[int, int, int, int]:
-    """Step over VLAN tags, MPLS labels and PPPoE: (at, ethertype, outermost VLAN or -1, 1 if labels or PPPoE lay there).
-
-    At most eight steps: deeper stacks are left undecoded, as nobody builds them but fuzzers.
-    """
-    vlan = -1
-    tunnel = 0
-    for _ in range(8):
-        if ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200:
-            if at + 4 > end:
-                return at, SHORT_TYPE, vlan, tunnel
-            if vlan < 0:
-                vlan = load16(buf, at) & 0xFFF
-            ethertype = load16(buf, at + 2)
-            at += 4
-        elif ethertype == 0x8847 or ethertype == 0x8848:
-            tunnel = 1
-            if at + 4 > end:
-                return at, SHORT_TYPE, vlan, tunnel
-            at += 4
-            if buf[at - 2] & 1:  # bottom of the label stack
-                ethertype = version_type(buf, at, end)
-                return at, ethertype, vlan, tunnel
-        elif ethertype == 0x8864:
-            tunnel = 1
-            if at + 8 > end:
-                return at, SHORT_TYPE, vlan, tunnel
-            ppp = load16(buf, at + 6)
-            at += 8
-            if ppp == 0x0021:
-                return at, IPV4, vlan, tunnel
-            if ppp == 0x0057:
-                return at, IPV6, vlan, tunnel
-            return at, UNKNOWN_TYPE, vlan, tunnel
-        else:
-            return at, ethertype, vlan, tunnel
-    return at, UNKNOWN_TYPE, vlan, tunnel
-
-
-@inner
-def family_type(family: int) -> int:
-    """Ethertype for a socket address family: 2 is IPv4 everywhere, IPv6 is 24, 28 or 30 on BSDs and 10 on Linux."""
-    if family == 2:
-        return IPV4
-    if family == 24 or family == 28 or family == 30 or family == 10:
-        return IPV6
-    return UNKNOWN_TYPE
-
-
-@inner
-def link_layer(buf: Any, at: int, end: int, link: int) -> tuple[int, int, int, int]:
-    """(where the network header begins, ethertype, VLAN or -1, tunnel mark) of a frame in buf[at:end]."""
-    if link == 1:
-        if at + 14 > end:
-            return at, SHORT_TYPE, -1, 0
-        ethertype = load16(buf, at + 12)
-        if ethertype == IPV4 or ethertype == IPV6:
-            return at + 14, ethertype, -1, 0
-        if ethertype < 0x600:  # a length: LLC follows, and IP only inside SNAP
-            if at + 17 > end:
-                return at, SHORT_TYPE, -1, 0
-            if load16(buf, at + 14) != 0xAAAA or buf[at + 16] != 3:
-                return at + 14, UNKNOWN_TYPE, -1, 0
-            if at + 22 > end:
-                return at, SHORT_TYPE, -1, 0
-            if load32(buf, at + 16) & 0xFFFFFF:
-                return at + 14, UNKNOWN_TYPE, -1, 0
-            return tagged(buf, at + 22, end, load16(buf, at + 20))
-        return tagged(buf, at + 14, end, ethertype)
-    if link == 101 or link == 12 or link == 14 or link == 228 or link == 229:
-        return at, version_type(buf, at, end), -1, 0
-    if link == 113:
-        if at + 16 > end:
-            return at, SHORT_TYPE, -1, 0
-        return tagged(buf, at + 16, end, load16(buf, at + 14))
-    if link == 276:
-        if at + 20 > end:
-            return at, SHORT_TYPE, -1, 0
-        return tagged(buf, at + 20, end, load16(buf, at))
-    if link == 0 or link == 108:
-        if at + 4 > end:
-            return at, SHORT_TYPE, -1, 0
-        family = load32(buf, at)
-        if family > 0xFFFF:  # written in the other byte order
-            family = load32le(buf, at)
-        return at + 4, family_type(family), -1, 0
-    return at, UNKNOWN_TYPE, -1, 0
-
-
-@inner
-def mac(buf: Any, at: int) -> int:
-    """The six bytes at `at` as a number."""
-    return load16(buf, at) << 32 | load32(buf, at + 2)
-
-
-__all__ = ["IPV4", "IPV6", "LINKS", "SHORT_TYPE", "UNKNOWN_TYPE", "Link", "link_layer", "load64", "mac"]
+def layouts(links: Any) -> Array:
+    """What `decode` needs to know of each interface's link type, as one number: how, head << 8, field << 24, number << 48."""
+    rows = [(int(n), LINKS.get(int(n), Link(int(n), "", "", How.NOTHING))) for n in links]
+    return np.array(
+        [int(r.how) | r.head << 8 | r.field << 24 | (n & 0x7FFF) << 48 if n != 1 else LAYOUT_ETHERNET for n, r in rows], np.int64
+    )

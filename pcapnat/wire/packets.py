@@ -36,7 +36,7 @@ class Flag(IntFlag):
     OTHER_LINK = 1 << 12
     """A link type, or a protocol above the link, that we do not decode."""
     TUNNEL = 1 << 13
-    """Labels or a PPPoE header lay between link and IP."""
+    """Labels or a PPPoE header lay between link and IP, or the packet was carried in another one: see Outer."""
     NO_TIME = 1 << 14
     """The file gives this frame no time (pcapng simple packet block): the time of the frame before it is used."""
     SACK_OK = 1 << 15
@@ -54,6 +54,13 @@ class Flag(IntFlag):
     """The file's time does not fit 64 bits of nanoseconds and was clamped."""
     NOTED = 1 << 30
     """The file says something about this frame in words: a comment or a verdict (pcapng.frame_options reads it)."""
+    SPI = 1 << 23
+    """sport and dport hold the upper and lower half of what takes the place of ports in one direction: the SPI of ESP, the
+    call of PPTP's GRE."""
+    PROTECTED = 1 << 24
+    """An 802.11 data frame or a MACsec frame whose body is encrypted."""
+    DEEP = 1 << 25
+    """More tunnels in one another than are followed: the columns hold the eighth's packet."""
 
 
 class Frames(Table):
@@ -72,7 +79,11 @@ class Frames(Table):
 
 
 class Packets(Table):
-    """One row per frame, in file order: row i is Wireshark's frame number i + 1."""
+    """One row per frame, in file order: row i is Wireshark's frame number i + 1.
+
+    Of a packet in a tunnel the columns from `src` on are the innermost one's; MAC addresses, ethertype and VLAN are the
+    frame's own. The headers around it are rows of Outer.
+    """
 
     time_ns = column("int64", "when the frame was captured", unit="ns since 1970-01-01 UTC")
     offset = column("int64", "where the frame's bytes begin in the (uncompressed) file", unit="bytes")
@@ -95,8 +106,8 @@ class Packets(Table):
     tos = column("uint8", "DSCP and ECN")
     ip_id = column("uint32", "IPv4 identification, or that of an IPv6 fragment header")
     frag_offset = column("uint16", "offset of a fragment", unit="8 bytes")
-    sport = column("uint16", "source port, or ICMP query identifier", source="RFC 5508 3")
-    dport = column("uint16", "destination port, or ICMP query identifier", source="RFC 5508 3")
+    sport = column("uint16", "source port, or ICMP query identifier (with SPI: upper half)", source="RFC 5508 3")
+    dport = column("uint16", "destination port, or ICMP query identifier (with SPI: lower half)", source="RFC 5508 3")
     tcp_flags = column("uint16", "FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128", source="RFC 9293 3.1")
     seq = column("uint32", "TCP sequence number, or ICMP echo sequence number")
     ack = column("uint32", "TCP acknowledgment number")
@@ -123,3 +134,20 @@ class Quoted(Table):
     dport = column("uint16", "its destination port or query identifier")
     seq = column("uint32", "its TCP sequence number")
     ports = column("uint8", "1 if the quote holds ports or an identifier, 2 if it holds a whole TCP header")
+
+
+class Outer(Table):
+    """One row per tunnel header around the packet of a row in Packets, outermost first."""
+
+    carrier = column("int64", "row in Packets of the frame")
+    depth = column("uint8", "0 for the outermost")
+    kind = column("uint8", "what kind of tunnel, see Tunnel")
+    proto = column("uint8", "protocol of the outer packet")
+    src = column("uint64", "its source address", width=2)
+    dst = column("uint64", "its destination address", width=2)
+    sport = column("uint16", "its source port, 0 without UDP")
+    dport = column("uint16", "its destination port, 0 without UDP")
+    key = column("uint32", "network identifier, GRE key, call, tunnel endpoint or session, see tunnel.py")
+    eth_dst = column("uint64", "destination MAC address of the frame inside, 0 if none")
+    eth_src = column("uint64", "source MAC address of the frame inside, 0 if none")
+    vlan = column("int16", "outermost VLAN of the frame inside, -1 if none")

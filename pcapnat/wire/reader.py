@@ -11,7 +11,8 @@ from typing import NamedTuple
 from .. import kernel
 from .capture import Capture
 from .decode import decode
-from .packets import Packets, Quoted
+from .link import layouts
+from .packets import Outer, Packets, Quoted
 
 Progress = Callable[[int, int | None], None]
 """Told (bytes read, size of the file or None) after each chunk."""
@@ -22,9 +23,9 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 
 @dataclass
 class Batch:
-    """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted. Reused for the next batch.
+    """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `quoted.carrier` count from the batch's start.
+    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start.
     """
 
     packets: Packets
@@ -32,6 +33,8 @@ class Batch:
     quoted: Quoted
     quotes: int
     first_row: int
+    outer: Outer
+    outers: int
 
 
 class Store:
@@ -63,10 +66,14 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
     """
     reused: Packets | None = None
     quoted: Quoted | None = None
+    outer: Outer | None = None
+    links = layouts([])
     row = 0
     for chunk in capture.chunks():
-        if quoted is None or len(quoted) < chunk.count:
-            quoted = Quoted.empty(len(chunk.frames))
+        if quoted is None or outer is None or len(quoted) < chunk.count:
+            quoted, outer = Quoted.empty(len(chunk.frames)), Outer.empty(max(2 * len(chunk.frames), 1000))
+        if len(links) != len(capture.interfaces):
+            links = layouts(capture.links[: len(capture.interfaces)])
         if store:
             packets = store.room(chunk.count)
         else:
@@ -75,11 +82,11 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
             packets = reused
             for name in Packets.columns if limit else READ_WITHOUT_MARK:
                 getattr(packets, name)[: chunk.count] = 0
-        quotes = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, capture.links, packets, quoted, limit)
+        used = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, outer, limit)
         if capture.sided:
             packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
             packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
-        yield Batch(packets, chunk.count, quoted, quotes, row)
+        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32)
         row += chunk.count
         keep_pace(capture)
         if progress:

@@ -3,6 +3,7 @@
 The scripts' notation is packet_script.py's. Upper case in a history is the client, lower case the server; "^" in front
 says that the server's frame came first.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -36,6 +37,7 @@ def seen(folder: Path, packets: str | list[Frame]) -> Port:
 
 class Told(NamedTuple):
     """A conversation in words: proto, who `a` is, client, history, state, frames each way, segments sent again."""
+
     proto: str
     a: str
     client: str
@@ -49,10 +51,22 @@ def tell(c: Conversations) -> list[Told]:
     """All conversations in words, hosts by their script names."""
     names = {address: name for name, (address, _) in HOSTS.items()}
     a, b = c.addresses()
-    rows = zip(c.proto.tolist(), a, b, c.client().tolist(), c.histories(), c.states(), c.packets_ab.tolist(), c.packets_ba.tolist(),
-               c.retransmissions.tolist(), strict=True)
-    return [Told(protocol_name(proto), names[one], "?" if client < 0 else names[(one, other)[client]], history, state, (there, back), again)
-            for proto, one, other, client, history, state, there, back, again in rows]
+    rows = zip(
+        c.proto.tolist(),
+        a,
+        b,
+        c.client().tolist(),
+        c.histories(),
+        c.states(),
+        c.packets_ab.tolist(),
+        c.packets_ba.tolist(),
+        c.retransmissions.tolist(),
+        strict=True,
+    )
+    return [
+        Told(protocol_name(proto), names[one], "?" if client < 0 else names[(one, other)[client]], history, state, (there, back), again)
+        for proto, one, other, client, history, state, there, back, again in rows
+    ]
 
 
 TCP = {
@@ -78,18 +92,58 @@ TCP = {
     "SYN and FIN together": ("A SF 100", "?", "Q", "partial", (1, 0), 0),
     "FIN and RST together": (HANDSHAKE + " | A FR 101 501", "A", "ShARI", "reset", (3, 1), 0),
     "retransmission": (HANDSHAKE + " | A P 101 501 x10 | +300 A P 101 501 x10", "A", "ShADT", "established", (4, 1), 1),
-    "retransmission of what was acknowledged": (HANDSHAKE + " | A P 101 501 x10 | B . 501 111 | A P 101 501 x10", "A", "ShADaT", "established", (4, 2), 1),
-    "two repeated ACKs ask for it": ("A S 100 | +50 B SA 500 101 | A . 101 501 | A P 111 501 x10 | B . 501 101 | B . 501 101 | B . 501 101 | A P 101 501 x10",
-                                     "A", "ShADGaT", "established", (4, 4), 1),
-    "late, not sent again": ("A S 100 | +50 B SA 500 101 | A . 101 501 | A P 111 501 x10 | A P 101 501 x10", "A", "ShADG", "established", (4, 1), 0),
+    "retransmission of what was acknowledged": (
+        HANDSHAKE + " | A P 101 501 x10 | B . 501 111 | A P 101 501 x10",
+        "A",
+        "ShADaT",
+        "established",
+        (4, 2),
+        1,
+    ),
+    "two repeated ACKs ask for it": (
+        "A S 100 | +50 B SA 500 101 | A . 101 501 | A P 111 501 x10 | B . 501 101 | B . 501 101 | B . 501 101 | A P 101 501 x10",
+        "A",
+        "ShADGaT",
+        "established",
+        (4, 4),
+        1,
+    ),
+    "late, not sent again": (
+        "A S 100 | +50 B SA 500 101 | A . 101 501 | A P 111 501 x10 | A P 101 501 x10",
+        "A",
+        "ShADG",
+        "established",
+        (4, 1),
+        0,
+    ),
     "FIN sent again": (HANDSHAKE + " | A F 101 501 | +300 A F 101 501", "A", "ShAF", "closing", (4, 1), 1),
     "gap": (HANDSHAKE + " | A P 111 501 x10", "A", "ShADG", "established", (3, 1), 0),
-    "keep-alive without a byte": (HANDSHAKE + " | +9000 A . 100 501 | B . 501 101 | +9000 A . 100 501", "A", "ShAa", "established", (4, 2), 0),
-    "keep-alive with a byte": (HANDSHAKE + " | A P 101 501 x9 | B . 501 110 | +9000 A . 109 501 x1 | B . 501 110", "A", "ShADa", "established", (4, 3), 0),
+    "keep-alive without a byte": (
+        HANDSHAKE + " | +9000 A . 100 501 | B . 501 101 | +9000 A . 100 501",
+        "A",
+        "ShAa",
+        "established",
+        (4, 2),
+        0,
+    ),
+    "keep-alive with a byte": (
+        HANDSHAKE + " | A P 101 501 x9 | B . 501 110 | +9000 A . 109 501 x1 | B . 501 110",
+        "A",
+        "ShADa",
+        "established",
+        (4, 3),
+        0,
+    ),
     "zero window": (HANDSHAKE + " | B . 501 101 w0", "A", "ShAaw", "established", (2, 2), 0),
     "zero window in a SYN-ACK does not count": ("A S 100 | B SA 500 101 w0", "A", "Sh", "half-open", (1, 1), 0),
-    "sequence numbers around zero": ("A S 4294967290 | B SA 4294967295 4294967291 | A . 4294967291 0 | A P 4294967291 0 x10 | B . 0 5 | A P 5 0 x4",
-                                     "A", "ShADa", "established", (4, 2), 0),
+    "sequence numbers around zero": (
+        "A S 4294967290 | B SA 4294967295 4294967291 | A . 4294967291 0 | A P 4294967291 0 x10 | B . 0 5 | A P 5 0 x4",
+        "A",
+        "ShADa",
+        "established",
+        (4, 2),
+        0,
+    ),
 }
 
 
@@ -107,14 +161,21 @@ OTHERS = {
     "UDP one way": ("A udp x5 | A udp x6", [Told("udp", "A", "A", "D", "one-way", (2, 0))]),
     "UDP both ways": ("A udp x5 | B udp x6", [Told("udp", "A", "A", "Dd", "two-way", (1, 1))]),
     "UDP without a byte": ("A udp | B udp", [Told("udp", "A", "A", "", "two-way", (1, 1))]),
-    "UDP, ports the other way round are another conversation":
-        ("A:5 udp x1 | B:5 udp x1 | A udp x1", [Told("udp", who, who, "D", "one-way", (1, 0)) for who in "ABA"]),
-    "echo by identifier": ("A ping 7 1 x8 | B pong 7 1 x8 | A ping 8 1 x8 | A ping 7 2 x8",
-                           [Told("icmp", "A", "A", "Dd", "two-way", (2, 1)), Told("icmp", "A", "A", "D", "one-way", (1, 0))]),
+    "UDP, ports the other way round are another conversation": (
+        "A:5 udp x1 | B:5 udp x1 | A udp x1",
+        [Told("udp", who, who, "D", "one-way", (1, 0)) for who in "ABA"],
+    ),
+    "echo by identifier": (
+        "A ping 7 1 x8 | B pong 7 1 x8 | A ping 8 1 x8 | A ping 7 2 x8",
+        [Told("icmp", "A", "A", "Dd", "two-way", (2, 1)), Told("icmp", "A", "A", "D", "one-way", (1, 0))],
+    ),
     "echo of IPv6": ("X ping 7 1 x8 | Y pong 7 1 x8", [Told("icmpv6", "X", "X", "Dd", "two-way", (1, 1))]),
     "a protocol without ports": ("A gre x8 | B gre x9 | A gre x8", [Told("gre", "A", "A", "Dd", "two-way", (2, 1))]),
     "TCP over IPv6": ("X S 1 | Y R 0 2", [Told("tcp", "X", "X", "Sr", "refused", (1, 1))]),
-    "TCP and UDP on one 5-tuple": ("A S 1 | A udp x1", [Told("tcp", "A", "A", "S", "attempt", (1, 0)), Told("udp", "A", "A", "D", "one-way", (1, 0))]),
+    "TCP and UDP on one 5-tuple": (
+        "A S 1 | A udp x1",
+        [Told("tcp", "A", "A", "S", "attempt", (1, 0)), Told("udp", "A", "A", "D", "one-way", (1, 0))],
+    ),
     "to itself": ("A>A udp x1 | A>A udp x1", [Told("udp", "A", "A", "D", "one-way", (2, 0))]),
 }
 
@@ -132,8 +193,11 @@ def test_ports_and_identifiers(tmp_path: Path) -> None:
 
 
 REUSE = {
-    "a new ISN is a new conversation": (HANDSHAKE + " | A F 101 501 | B F 501 102 | A . 102 502 | A S 9000 | B SA 7000 9001",
-                                        ["ShAFf", "Sh"], [0, 0, 0, 0, 0, 0, 1, 1]),
+    "a new ISN is a new conversation": (
+        HANDSHAKE + " | A F 101 501 | B F 501 102 | A . 102 502 | A S 9000 | B SA 7000 9001",
+        ["ShAFf", "Sh"],
+        [0, 0, 0, 0, 0, 0, 1, 1],
+    ),
     "also with no end to the old one": (HANDSHAKE + " | A S 9000", ["ShA", "S"], [0, 0, 0, 1]),
     "the same ISN is the same SYN again": ("A S 100 | A S 100 | B SA 500 101", ["Sh"], [0, 0, 0]),
     "from the other end": (HANDSHAKE + " | B S 9000 | A SA 4000 9001", ["ShA", "Sh"], [0, 0, 0, 1, 1]),
@@ -224,6 +288,7 @@ def test_an_error_does_not_lend_its_time(tmp_path: Path) -> None:
 
 # --- properties ---
 
+
 @st.composite
 def packets(draw: st.DrawFn) -> str:
     """One packet of a script; a few hosts and numbers, so that tuples meet again."""
@@ -241,7 +306,9 @@ def packets(draw: st.DrawFn) -> str:
     return f"{who} {kind}{payload}"
 
 
-SCRIPT = st.lists(st.tuples(packets(), st.integers(0, 50)), min_size=1, max_size=40).map(lambda parts: " | ".join(f"+{gap} {p}" for p, gap in parts))
+SCRIPT = st.lists(st.tuples(packets(), st.integers(0, 50)), min_size=1, max_size=40).map(
+    lambda parts: " | ".join(f"+{gap} {p}" for p, gap in parts)
+)
 
 
 def columns(table: Table) -> dict[str, Any]:
@@ -277,7 +344,18 @@ def test_every_frame_is_in_one_conversation_or_in_none(words: str, tmp_path: Pat
             assert text(*map(int, port.packets.src[row])) in {address for address, _ in ends}
     assert (np.diff(c.first_row) > 0).all()
     assert len(c.histories()) == len(c.states()) == len(c)
-    assert set(c.states()) <= {"attempt", "refused", "half-open", "established", "closing", "closed", "reset", "partial", "one-way", "two-way"}
+    assert set(c.states()) <= {
+        "attempt",
+        "refused",
+        "half-open",
+        "established",
+        "closing",
+        "closed",
+        "reset",
+        "partial",
+        "one-way",
+        "two-way",
+    }
 
 
 @LAX
@@ -295,7 +373,9 @@ def test_chunks_and_the_way_to_run_do_not_matter(words: str, chunk: int, tmp_pat
 @LAX
 @given(words=SCRIPT, at=st.integers(0, 40))
 def test_a_file_cut_in_two_is_the_same(words: str, at: int, tmp_path: Path) -> None:
-    frames = [Frame(frame.time_ns + i, frame.data) for i, frame in enumerate(script(words))]  # no two at one time: files are put in order by it
+    frames = [
+        Frame(frame.time_ns + i, frame.data) for i, frame in enumerate(script(words))
+    ]  # no two at one time: files are put in order by it
     whole = seen(tmp_path, frames)
     at = min(at, len(frames) - 1)
     one, other = write(tmp_path / "z.pcap", frames[:at]), write(tmp_path / "a.pcap", frames[at:])
@@ -313,7 +393,7 @@ def test_many_conversations_make_the_tables_grow(tmp_path: Path, mode: str) -> N
         for i in range(many):
             data = bytearray((one, other)[answer].data)
             at = 14 + 20 + 2 * answer
-            data[at:at + 2] = (1024 + i).to_bytes(2, "big")
+            data[at : at + 2] = (1024 + i).to_bytes(2, "big")
             frames.append(Frame(one.time_ns + answer * many + i, bytes(data)))
     (tmp_path / "many.pcap").write_bytes(pcap(frames))
     tracker = Tracker()
@@ -339,11 +419,16 @@ def test_tracker_may_be_asked_before_the_end(tmp_path: Path) -> None:
 def test_interface_of_one_point_only(tmp_path: Path) -> None:
     # The frames of another interface are nothing here, their quotations too.
     from wire.made_files import enhanced, interface, section
+
     frames = script("A udp x1 | R about A udp x1 | A:7 udp x1 | R about A:7 udp x1 | A:8 udp x1 | R about A:8 udp x1")
     where = (0, 1, 1, 1, 0, 0)
     path = tmp_path / "two.pcapng"
-    path.write_bytes(section("<") + interface("<", name="lan") + interface("<", name="wan")
-                     + b"".join(enhanced("<", f.time_ns // 1000, f.data, iface=i) for f, i in zip(frames, where, strict=True)))
+    path.write_bytes(
+        section("<")
+        + interface("<", name="lan")
+        + interface("<", name="wan")
+        + b"".join(enhanced("<", f.time_ns // 1000, f.data, iface=i) for f, i in zip(frames, where, strict=True))
+    )
     lan = observe(Point("lan", (str(path),), "lan"), 64)[0]
     assert lan.conversations.a_port.tolist() == [40000, 8]
     assert lan.conversations.errors.tolist() == [0, 1]

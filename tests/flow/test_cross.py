@@ -3,6 +3,7 @@
 Two conversations are one if they hold frames of one conversation of the capture before it went through the NAT. A wrong
 pair is never right; a conversation of which a telling frame is on both sides is always found.
 """
+
 from __future__ import annotations
 
 import random
@@ -26,8 +27,16 @@ from pcapnat.wire import Flag
 
 Natively = Callable[[], AbstractContextManager[None]]
 CAPTURES = Path(__file__).parents[2] / "captures"
-SOURCES = ("linux-masquerade", "linux-netmap", "linux-port-collisions", "linux-masquerade-ipv6", "linux-port-forward", "linux-tuple-reuse", "demo",
-           "linux-icmp-errors")
+SOURCES = (
+    "linux-masquerade",
+    "linux-netmap",
+    "linux-port-collisions",
+    "linux-masquerade-ipv6",
+    "linux-port-forward",
+    "linux-tuple-reuse",
+    "demo",
+    "linux-icmp-errors",
+)
 HOUR = 3_600_000_000_000
 
 
@@ -37,8 +46,12 @@ def frames_of(scenario: str, side: str = "inside") -> list[Frame]:
 
     Without ICMP errors: their quotations would have to be translated too.
     """
+
     def error(data: bytes) -> bool:
-        return data[12:14] == b"\x08\0" and data[23] == 1 and data[34] in (3, 11) or data[12:14] == b"\x86\xdd" and data[20] == 58 and data[54] < 5
+        return (data[12:14] == b"\x08\0" and data[23] == 1 and data[34] in (3, 11)) or (
+            data[12:14] == b"\x86\xdd" and data[20] == 58 and data[54] < 5
+        )
+
     frames = read(CAPTURES / scenario / f"{side}.pcap")
     start = frames[0].time_ns
     return [frame._replace(time_ns=start + (frame.time_ns - start) * 100) for frame in frames if not error(frame.data)]
@@ -51,6 +64,7 @@ def observed(path: Path, frames: list[Frame], name: str = "point") -> Port:
 
 class Result(NamedTuple):
     """A crossing against the truth. Pairs are (conversation here, conversation there)."""
+
     crossing: Crossing
     found: set[tuple[int, int]]
     wrong: set[tuple[int, int]]
@@ -75,6 +89,7 @@ def compared(folder: Path, frames: list[Frame], sides: Sides) -> Result:
                 if tells[row] and number >= 0:
                     telling.setdefault(c, set()).add(number)
         return was, telling
+
     was_here, telling_here = rows(here, sides.inside_numbers)
     was_there, telling_there = rows(there, sides.outside_numbers)
     plain = crossing.matches.hairpin == 0
@@ -85,9 +100,16 @@ def compared(folder: Path, frames: list[Frame], sides: Sides) -> Result:
     return Result(crossing, found, wrong, true - found)
 
 
-NATS = st.builds(Nat, source=st.booleans(), destination=st.booleans(), keep_ports=st.booleans(), lowers_ttl=st.booleans(),
-                 offset_ns=st.sampled_from([0, 1_250_000_000, 5 * HOUR, -7 * HOUR]), lost=st.sampled_from([0.0, 0.0, 0.02, 0.3]),
-                 dropped=st.sampled_from([0.0, 0.3]))
+NATS = st.builds(
+    Nat,
+    source=st.booleans(),
+    destination=st.booleans(),
+    keep_ports=st.booleans(),
+    lowers_ttl=st.booleans(),
+    offset_ns=st.sampled_from([0, 1_250_000_000, 5 * HOUR, -7 * HOUR]),
+    lost=st.sampled_from([0.0, 0.0, 0.02, 0.3]),
+    dropped=st.sampled_from([0.0, 0.3]),
+)
 
 
 @settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -100,7 +122,12 @@ def test_a_synthetic_nat_is_seen_through(scenario: str, nat: Nat, seed: int, noi
     frames = frames_of(scenario)
     sides = cross_nat(frames, nat, rng)
     if noise:
-        sides = with_noise(sides, frames_of("linux-hairpin"), frames_of("linux-port-forward" if scenario != "linux-port-forward" else "demo", "outside"), rng)
+        sides = with_noise(
+            sides,
+            frames_of("linux-hairpin"),
+            frames_of("linux-port-forward" if scenario != "linux-port-forward" else "demo", "outside"),
+            rng,
+        )
     with natively():
         result = compared(tmp_path, frames, sides)
     assert not result.wrong
@@ -108,12 +135,13 @@ def test_a_synthetic_nat_is_seen_through(scenario: str, nat: Nat, seed: int, noi
     if nat.lost:  # a lost SYN may put two conversations of one 5-tuple together on one side: then one of them must be found
         done_here, done_there = set(crossing.matches.here.tolist()), set(crossing.matches.there.tolist())
         # ... unless both ends are rewritten: then a frame or two left of a conversation are too little.
-        assert nat.source and nat.destination or not {(h, t) for h, t in result.missed if h not in done_here and t not in done_there}
+        assert (nat.source and nat.destination) or not {(h, t) for h, t in result.missed if h not in done_here and t not in done_there}
     else:
         assert not result.missed
     here, there = crossing.here, crossing.there
-    assert crossing.unmatched_here.keys() | set(crossing.matches.here.tolist()) | set(crossing.matches.there[crossing.matches.hairpin == 1].tolist()) \
-        == set(range(len(here.conversations)))
+    assert crossing.unmatched_here.keys() | set(crossing.matches.here.tolist()) | set(
+        crossing.matches.there[crossing.matches.hairpin == 1].tolist()
+    ) == set(range(len(here.conversations)))
     assert crossing.unmatched_there.keys() | set(crossing.matches.there.tolist()) >= set(range(len(there.conversations)))
     gone = {int(here.conversation[row]) for row, number in enumerate(sides.inside_numbers) if number in sides.dropped} - {-1}
     kept = {int(here.conversation[row]) for row, number in enumerate(sides.inside_numbers) if number >= 0 and number not in sides.dropped}
@@ -148,9 +176,16 @@ def test_captures_that_have_nothing_in_common(tmp_path: Path, natively: Natively
             there = observed(tmp_path / "there.pcap", frames_of(other, "outside"))
             crossing = cross(here, there)
             plain = crossing.matches.hairpin == 0
-            pairs = [(here.conversations.row(h), there.conversations.row(t), By(int(by)).names(), float(bits))
-                     for h, t, by, bits in zip(crossing.matches.here[plain].tolist(), crossing.matches.there[plain].tolist(),
-                                               crossing.matches.by[plain].tolist(), crossing.matches.bits[plain].tolist(), strict=True)]
+            pairs = [
+                (here.conversations.row(h), there.conversations.row(t), By(int(by)).names(), float(bits))
+                for h, t, by, bits in zip(
+                    crossing.matches.here[plain].tolist(),
+                    crossing.matches.there[plain].tolist(),
+                    crossing.matches.by[plain].tolist(),
+                    crossing.matches.bits[plain].tolist(),
+                    strict=True,
+                )
+            ]
             assert not pairs, (one, other)
             assert len(crossing.unmatched_there) == len(there.conversations)
 
@@ -193,6 +228,7 @@ def datagram(src: tuple[str, int], payload: bytes, time_ns: int, ident: int = 0,
     """A UDP datagram to the server."""
     import dpkt
     from packet_script import ip
+
     body = dpkt.udp.UDP(sport=src[1], dport=SERVER[1], data=payload, ulen=8 + len(payload))
     return Frame(time_ns, ethernet(ip(src[0], SERVER[0], 17, body, ttl=ttl, ident=ident)))
 
@@ -271,8 +307,10 @@ def test_a_box_that_rewrites_the_identification(tmp_path: Path) -> None:
 
 
 def test_a_lone_payload_between_strangers_is_a_coincidence(tmp_path: Path) -> None:
-    crossing = cross(observed(tmp_path / "i.pcap", script("C:5 udp keep-alive | A S 100 | B SA 500 101 t63")),
-                     observed(tmp_path / "o.pcap", script("N:6>D udp keep-alive | N:7>B S 100 t63 | B>N:7 SA 500 101")))
+    crossing = cross(
+        observed(tmp_path / "i.pcap", script("C:5 udp keep-alive | A S 100 | B SA 500 101 t63")),
+        observed(tmp_path / "o.pcap", script("N:6>D udp keep-alive | N:7>B S 100 t63 | B>N:7 SA 500 101")),
+    )
     assert crossing.matches.here.tolist() == [1]
     assert crossing.unmatched_here == {0: Reason.FEW}
 
@@ -286,8 +324,10 @@ def test_a_lone_datagram_with_few_bytes_is_no_proof(tmp_path: Path) -> None:
 
 
 REASONS = {
-    "group": ("A>M udp x20", "A udp x30", Reason.GROUP), "link-local": ("A>L udp x20", "A udp x30", Reason.LINK_LOCAL),
-    "before": ("A udp x20 | +60000 B udp x21", "+60000 A udp x30", None), "nothing kept": ("A udp", "A udp x30", Reason.NOTHING_KEPT),
+    "group": ("A>M udp x20", "A udp x30", Reason.GROUP),
+    "link-local": ("A>L udp x20", "A udp x30", Reason.LINK_LOCAL),
+    "before": ("A udp x20 | +60000 B udp x21", "+60000 A udp x30", None),
+    "nothing kept": ("A udp", "A udp x30", Reason.NOTHING_KEPT),
     "absent": ("A udp x20", "A:5 udp x30", Reason.ABSENT),
 }
 
@@ -336,7 +376,9 @@ def through(frames: list[Frame], port: int = 7777, ttl: int = -1, delay: int = M
 
 def test_a_mapping_that_was_made_anew(tmp_path: Path) -> None:
     # The box forgot the mapping: one conversation inside, two outside, one after the other.
-    inside = script("A udp first-question-of-all | B udp first-answer-of-all | +200000 A udp second-question-of-all | B udp second-answer-of-all")
+    inside = script(
+        "A udp first-question-of-all | B udp first-answer-of-all | +200000 A udp second-question-of-all | B udp second-answer-of-all"
+    )
     outside = through(inside[:2], 5555) + through(inside[2:], 6666)
     crossing = cross(observed(tmp_path / "i.pcap", inside), observed(tmp_path / "o.pcap", outside))
     assert list(zip(crossing.matches.here.tolist(), crossing.matches.there.tolist(), strict=True)) == [(0, 0), (0, 1)]
@@ -366,6 +408,7 @@ def test_hairpin(tmp_path: Path) -> None:
 
 def test_different_snaplens_agree(tmp_path: Path) -> None:
     from pcapnat import analyze
+
     frames = [f for f in frames_of("linux-netmap") if len(f.data) == f.wire]
     sides = cross_nat(frames, Nat(), random.Random(9))
     whole = [write(tmp_path / "i.pcap", sides.inside), write(tmp_path / "o.pcap", sides.outside)]
@@ -396,7 +439,7 @@ def test_clock(rows: list[tuple[int, int, int]], want: tuple[int | None, int, in
     assert bool(clock.notes) == (clock.uncertainty_ns is None)
 
 
-@given(offset=st.integers(-10**16, 10**16), ppb=st.integers(-500_000, 500_000), seed=st.integers(0, 1 << 32), n=st.integers(20, 200))
+@given(offset=st.integers(-(10**16), 10**16), ppb=st.integers(-500_000, 500_000), seed=st.integers(0, 1 << 32), n=st.integers(20, 200))
 @settings(max_examples=60, deadline=None)
 def test_offset_and_drift_are_found_within_the_uncertainty(offset: int, ppb: int, seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)

@@ -1,4 +1,5 @@
 """Sockets: who listens and who connects, from packet scripts and from every bundled capture."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -24,34 +25,82 @@ def seen(folder: Path, words: str) -> Conversations:
 def tell(s: Sockets) -> list[tuple[Any, ...]]:
     """Sockets in words: protocol, host and port, role, conversations, peers, frames out and in."""
     names = [NAMES[address] for address in texts(s.address)]
-    return sorted((protocol_name(int(s.proto[i])), f"{names[i]}:{s.port[i]}", ROLES[int(s.role[i])], int(s.conversations[i]), int(s.peers[i]),
-                   int(s.packets_out[i]), int(s.packets_in[i])) for i in range(len(s)))
+    return sorted(
+        (
+            protocol_name(int(s.proto[i])),
+            f"{names[i]}:{s.port[i]}",
+            ROLES[int(s.role[i])],
+            int(s.conversations[i]),
+            int(s.peers[i]),
+            int(s.packets_out[i]),
+            int(s.packets_in[i]),
+        )
+        for i in range(len(s))
+    )
 
 
 CASES = {
     "nothing": ("A gre x8 | A ping 1 1", []),
     "TCP that answers": (HANDSHAKE, [("tcp", "A:40000", "connects", 1, 1, 2, 1), ("tcp", "B:80", "listens", 1, 1, 1, 2)]),
-    "TCP seen from its SYN-ACK on": ("B SA 500 101 | A . 101 501", [("tcp", "A:40000", "connects", 1, 1, 1, 1), ("tcp", "B:80", "listens", 1, 1, 1, 1)]),
+    "TCP seen from its SYN-ACK on": (
+        "B SA 500 101 | A . 101 501",
+        [("tcp", "A:40000", "connects", 1, 1, 1, 1), ("tcp", "B:80", "listens", 1, 1, 1, 1)],
+    ),
     "TCP without an answer": ("A S 100", [("tcp", "A:40000", "connects", 1, 1, 1, 0), ("tcp", "B:80", "asked, no answer", 1, 1, 0, 1)]),
     "TCP refused": ("A S 100 | B R 0 101", [("tcp", "A:40000", "connects", 1, 1, 1, 1), ("tcp", "B:80", "asked, no answer", 1, 1, 1, 1)]),
-    "TCP mid-stream, the higher port asks": ("B P 501 111 x5 | A . 111 506",
-                                              [("tcp", "A:40000", "connects", 1, 1, 1, 1), ("tcp", "B:80", "listens", 1, 1, 1, 1)]),
+    "TCP mid-stream, the higher port asks": (
+        "B P 501 111 x5 | A . 111 506",
+        [("tcp", "A:40000", "connects", 1, 1, 1, 1), ("tcp", "B:80", "listens", 1, 1, 1, 1)],
+    ),
     "UDP that answers": ("A udp x1 | B udp x2", [("udp", "A:40000", "connects", 1, 1, 1, 1), ("udp", "B:80", "listens", 1, 1, 1, 1)]),
-    "UDP without an answer": ("A udp x1 | A udp x2", [("udp", "A:40000", "connects", 1, 1, 2, 0), ("udp", "B:80", "asked, no answer", 1, 1, 0, 2)]),
+    "UDP without an answer": (
+        "A udp x1 | A udp x2",
+        [("udp", "A:40000", "connects", 1, 1, 2, 0), ("udp", "B:80", "asked, no answer", 1, 1, 0, 2)],
+    ),
     "IPv6": ("X S 1 | Y SA 2 2", [("tcp", "X:40000", "connects", 1, 1, 1, 1), ("tcp", "Y:80", "listens", 1, 1, 1, 1)]),
-    "two clients of one service": ("A udp x1 | B udp x1 | C udp x1 | B>C udp x1 | C:7 udp x1 | B>C:7 udp x1",
-                                   [("udp", "A:40000", "connects", 1, 1, 1, 1), ("udp", "B:80", "listens", 3, 2, 3, 3),
-                                    ("udp", "C:40000", "connects", 1, 1, 1, 1), ("udp", "C:7", "connects", 1, 1, 1, 1)]),
-    "one socket to two servers": ("A udp x1 | A>D udp x1", [("udp", "A:40000", "connects", 2, 2, 2, 0), ("udp", "B:80", "asked, no answer", 1, 1, 0, 1),
-                                                            ("udp", "D:443", "asked, no answer", 1, 1, 0, 1)]),
-    "answers one and not the other": ("A udp x1 | B udp x1 | C udp x1", [
-        ("udp", "A:40000", "connects", 1, 1, 1, 1), ("udp", "B:80", "asked, no answer", 1, 1, 0, 1), ("udp", "B:80", "listens", 1, 1, 1, 1),
-        ("udp", "C:40000", "connects", 1, 1, 1, 0)]),
-    "one 5-tuple used twice": (HANDSHAKE + " | A S 9000 | B SA 1 9001",
-                               [("tcp", "A:40000", "connects", 2, 1, 3, 2), ("tcp", "B:80", "listens", 2, 1, 2, 3)]),
-    "TCP and UDP on one port": ("A S 1 | A udp x1", [("tcp", "A:40000", "connects", 1, 1, 1, 0), ("tcp", "B:80", "asked, no answer", 1, 1, 0, 1),
-                                                     ("udp", "A:40000", "connects", 1, 1, 1, 0), ("udp", "B:80", "asked, no answer", 1, 1, 0, 1)]),
-    "a host that talks to itself": ("A:5>A:6 udp x1 | A:6>A:5 udp x1", [("udp", "A:5", "connects", 1, 1, 1, 1), ("udp", "A:6", "listens", 1, 1, 1, 1)]),
+    "two clients of one service": (
+        "A udp x1 | B udp x1 | C udp x1 | B>C udp x1 | C:7 udp x1 | B>C:7 udp x1",
+        [
+            ("udp", "A:40000", "connects", 1, 1, 1, 1),
+            ("udp", "B:80", "listens", 3, 2, 3, 3),
+            ("udp", "C:40000", "connects", 1, 1, 1, 1),
+            ("udp", "C:7", "connects", 1, 1, 1, 1),
+        ],
+    ),
+    "one socket to two servers": (
+        "A udp x1 | A>D udp x1",
+        [
+            ("udp", "A:40000", "connects", 2, 2, 2, 0),
+            ("udp", "B:80", "asked, no answer", 1, 1, 0, 1),
+            ("udp", "D:443", "asked, no answer", 1, 1, 0, 1),
+        ],
+    ),
+    "answers one and not the other": (
+        "A udp x1 | B udp x1 | C udp x1",
+        [
+            ("udp", "A:40000", "connects", 1, 1, 1, 1),
+            ("udp", "B:80", "asked, no answer", 1, 1, 0, 1),
+            ("udp", "B:80", "listens", 1, 1, 1, 1),
+            ("udp", "C:40000", "connects", 1, 1, 1, 0),
+        ],
+    ),
+    "one 5-tuple used twice": (
+        HANDSHAKE + " | A S 9000 | B SA 1 9001",
+        [("tcp", "A:40000", "connects", 2, 1, 3, 2), ("tcp", "B:80", "listens", 2, 1, 2, 3)],
+    ),
+    "TCP and UDP on one port": (
+        "A S 1 | A udp x1",
+        [
+            ("tcp", "A:40000", "connects", 1, 1, 1, 0),
+            ("tcp", "B:80", "asked, no answer", 1, 1, 0, 1),
+            ("udp", "A:40000", "connects", 1, 1, 1, 0),
+            ("udp", "B:80", "asked, no answer", 1, 1, 0, 1),
+        ],
+    ),
+    "a host that talks to itself": (
+        "A:5>A:6 udp x1 | A:6>A:5 udp x1",
+        [("udp", "A:5", "connects", 1, 1, 1, 1), ("udp", "A:6", "listens", 1, 1, 1, 1)],
+    ),
 }
 
 

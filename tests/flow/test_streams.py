@@ -6,8 +6,10 @@ Also by hand, over any files, with round trips and segments sent again:
 
 tshark runs without putting fragments together, since a conversation here is one of frames. Where the two mean different
 things the difference is left out: tshark shows a stream for the packet an ICMP error quotes, a round trip for a SYN that was
-refused, and bytes of 10 kB and more in its tables rounded.
+refused, and bytes of 10 kB and more in its tables rounded. Of tunnels the innermost conversation is compared; that the
+tables list the outer ones too shows as a difference.
 """
+
 from __future__ import annotations
 
 import shutil
@@ -24,10 +26,41 @@ import pytest
 from pcapnat.flow import Conversations, Tracker
 from pcapnat.wire import Capture, batches
 
-TSHARK = ("tshark", "-n", "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE", "-E", "occurrence=f", "-E", "separator=|", "-T", "fields",
-          "-z", "conv,tcp", "-z", "conv,udp")
-FIELDS = ("tcp.stream", "udp.stream", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "tcp.srcport", "udp.srcport", "tcp.dstport", "udp.dstport",
-          "frame.len", "icmp.type", "icmpv6.type", "tcp.analysis.initial_rtt", "tcp.analysis.retransmission")
+TSHARK = (
+    "tshark",
+    "-n",
+    "-o",
+    "ip.defragment:FALSE",
+    "-o",
+    "ipv6.defragment:FALSE",
+    "-E",
+    "occurrence=l",
+    "-E",
+    "separator=|",
+    "-T",
+    "fields",
+    "-z",
+    "conv,tcp",
+    "-z",
+    "conv,udp",
+)
+FIELDS = (
+    "tcp.stream",
+    "udp.stream",
+    "ip.src",
+    "ipv6.src",
+    "ip.dst",
+    "ipv6.dst",
+    "tcp.srcport",
+    "udp.srcport",
+    "tcp.dstport",
+    "udp.dstport",
+    "frame.len",
+    "icmp.type",
+    "icmpv6.type",
+    "tcp.analysis.initial_rtt",
+    "tcp.analysis.retransmission",
+)
 TABLE_EXACT = 10_000
 """Bytes from which on the tables say "11 kB"."""
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
@@ -38,6 +71,7 @@ Stream = tuple[str, int]
 
 class Row(NamedTuple):
     """A stream: both ends, then frames and bytes each way."""
+
     a: tuple[str, int]
     b: tuple[str, int]
     packets_ab: int
@@ -48,6 +82,7 @@ class Row(NamedTuple):
 
 class Streams(NamedTuple):
     """All of a file: rows by stream; the rows of the conv tables; for TCP round trips (ns) and segments sent again, where there are any."""
+
     rows: dict[Stream, Row]
     table: Counter[tuple[str, Row]]
     rtt_ns: dict[Stream, int]
@@ -70,8 +105,14 @@ def ours(c: Conversations) -> Streams:
         if c.stream[i] < 0:
             continue
         stream = "tcp" if c.proto[i] == 6 else "udp", int(c.stream[i])
-        row = Row((a[i], int(c.a_port[i])), (b[i], int(c.b_port[i])), int(c.packets_ab[i]), int(c.packets_ba[i]), int(c.bytes_ab[i]),
-                  int(c.bytes_ba[i]))
+        row = Row(
+            (a[i], int(c.a_port[i])),
+            (b[i], int(c.b_port[i])),
+            int(c.packets_ab[i]),
+            int(c.packets_ba[i]),
+            int(c.bytes_ab[i]),
+            int(c.bytes_ba[i]),
+        )
         out.rows[stream] = row
         sizes = {name: size if size < TABLE_EXACT else -1 for name, size in (("bytes_ab", row.bytes_ab), ("bytes_ba", row.bytes_ba))}
         out.table[stream[0], ordered(row._replace(**sizes))] += 1
@@ -88,7 +129,9 @@ def theirs(path: str) -> Streams:
     who: dict[Stream, tuple[tuple[str, int], tuple[str, int]]] = {}
     rtt: dict[Stream, int] = {}
     again: dict[Stream, int] = {}
-    said = subprocess.run([*TSHARK, *(word for name in FIELDS for word in ("-e", name)), "-r", path], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [*TSHARK, *(word for name in FIELDS for word in ("-e", name)), "-r", path], capture_output=True, text=True, check=False
+    )
     lines = said.stdout.splitlines()
     for line in lines:
         cells = line.split("|")
@@ -147,14 +190,23 @@ def differences(path: str) -> tuple[list[str], list[str], Streams]:
     c = conversations(path)
     mine, yours = ours(c), theirs(path)
     refused = {("tcp", int(c.stream[i])) for i, state in enumerate(c.states()) if state == "refused"}
-    out = [f"{stream}: {mine.rows.get(stream)} here, {yours.rows.get(stream)} there"
-           for stream in sorted(mine.rows.keys() | yours.rows.keys()) if mine.rows.get(stream) != yours.rows.get(stream)]
+    out = [
+        f"{stream}: {mine.rows.get(stream)} here, {yours.rows.get(stream)} there"
+        for stream in sorted(mine.rows.keys() | yours.rows.keys())
+        if mine.rows.get(stream) != yours.rows.get(stream)
+    ]
     out += [f"table: {row} here" for row in mine.table - yours.table] + [f"table: {row} there" for row in yours.table - mine.table]
     rtt = {stream: value for stream, value in yours.rtt_ns.items() if stream not in refused}
-    analysis = [f"{stream}: round trip {mine.rtt_ns.get(stream)} ns here, {rtt.get(stream)} ns there"
-                for stream in sorted(mine.rtt_ns.keys() | rtt.keys()) if mine.rtt_ns.get(stream) != rtt.get(stream)]
-    analysis += [f"{stream}: sent again {mine.again.get(stream, 0)} here, {yours.again.get(stream, 0)} there"
-                 for stream in sorted(mine.again.keys() | yours.again.keys()) if mine.again.get(stream) != yours.again.get(stream)]
+    analysis = [
+        f"{stream}: round trip {mine.rtt_ns.get(stream)} ns here, {rtt.get(stream)} ns there"
+        for stream in sorted(mine.rtt_ns.keys() | rtt.keys())
+        if mine.rtt_ns.get(stream) != rtt.get(stream)
+    ]
+    analysis += [
+        f"{stream}: sent again {mine.again.get(stream, 0)} here, {yours.again.get(stream, 0)} there"
+        for stream in sorted(mine.again.keys() | yours.again.keys())
+        if mine.again.get(stream) != yours.again.get(stream)
+    ]
     return out, analysis, mine
 
 
@@ -170,6 +222,7 @@ def test_bundled_captures_equal_tshark(captures: list[str]) -> None:
 @needs_tshark
 def test_a_generated_capture_equals_tshark(tmp_path: Path, natively: Callable[[], AbstractContextManager[None]]) -> None:
     from bench.generate import generate
+
     generate(20_000, tmp_path)
     with natively():
         for side in ("inside", "outside"):
@@ -185,11 +238,14 @@ def test_the_table_reader() -> None:
 192.168.1.11:46590         <-> 198.51.100.10:7777               3 1804 bytes       5 11 kB       8 12 kB     2.241327000         0.0008
 ================================================================================
 UDP Conversations
-fd00:1:1::10:41000         <-> 2001:db8:99::10:80               5 1992 bytes       7 654 bytes      12 2646 bytes     0.610216000         0.0022
+fd00:1:1::10:41000         <-> 2001:db8:99::10:80           5 1992 bytes     7 654 bytes    12 2646 bytes     0.610216000       0.0022
 """
-    assert tables(said.splitlines()) == Counter({
-        ("tcp", Row(("192.168.1.11", 46590), ("198.51.100.10", 7777), 5, 3, -1, 1804)): 1,
-        ("udp", Row(("2001:db8:99::10", 80), ("fd00:1:1::10", 41000), 5, 7, 1992, 654)): 1})
+    assert tables(said.splitlines()) == Counter(
+        {
+            ("tcp", Row(("192.168.1.11", 46590), ("198.51.100.10", 7777), 5, 3, -1, 1804)): 1,
+            ("udp", Row(("2001:db8:99::10", 80), ("fd00:1:1::10", 41000), 5, 7, 1992, 654)): 1,
+        }
+    )
 
 
 def main(paths: list[str]) -> int:
@@ -197,8 +253,10 @@ def main(paths: list[str]) -> int:
     bad = 0
     for path in paths:
         streams, analysis, mine = differences(path)
-        sys.stdout.write(f"{path}: {len(mine.rows)} streams, {len(streams)} differences; {sum(mine.again.values())} segments sent again and "
-                         f"{len(mine.rtt_ns)} round trips, {len(analysis)} differences\n")
+        sys.stdout.write(
+            f"{path}: {len(mine.rows)} streams, {len(streams)} differences; {sum(mine.again.values())} segments sent again and "
+            f"{len(mine.rtt_ns)} round trips, {len(analysis)} differences\n"
+        )
         sys.stdout.write("".join(f"    {line}\n" for line in [*streams[:20], *analysis[:20]]))
         sys.stdout.flush()
         bad += bool(streams)
@@ -207,5 +265,6 @@ def main(paths: list[str]) -> int:
 
 if __name__ == "__main__":
     from pcapnat.kernel import prepare
+
     prepare(1_000_000)
     sys.exit(main(sys.argv[1:]))

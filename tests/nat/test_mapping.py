@@ -1,4 +1,5 @@
 """Mappings: which inside endpoint was which outside endpoint, for whom, and what became of the source ports."""
+
 from __future__ import annotations
 
 import random
@@ -33,28 +34,52 @@ def box_between(inside: str, outside: str) -> Box:
 
 def tell(m: Mappings) -> list[tuple[str, str, str, str, int]]:
     """Mappings in words: protocol, inside, outside, how it came to be, how many translations use it."""
-    ends = [[f"{NAMES[a]}:{p}" if p >= 0 else NAMES[a] for a, p in zip(texts(address), port.tolist(), strict=True)]
-            for address, port in ((m.inside, m.inside_port), (m.outside, m.outside_port))]
-    return [(protocol_name(int(m.proto[i])), ends[0][i], ends[1][i], "static" if m.static[i] else "dynamic", int(m.count[i])) for i in range(len(m))]
+    ends = [
+        [f"{NAMES[a]}:{p}" if p >= 0 else NAMES[a] for a, p in zip(texts(address), port.tolist(), strict=True)]
+        for address, port in ((m.inside, m.inside_port), (m.outside, m.outside_port))
+    ]
+    return [
+        (protocol_name(int(m.proto[i])), ends[0][i], ends[1][i], "static" if m.static[i] else "dynamic", int(m.count[i]))
+        for i in range(len(m))
+    ]
 
 
 CASES = {
     "one conversation": ("A S 100", "N:7>B S 100 t63", [("tcp", "A:40000", "N:7", "dynamic", 1)]),
     "one socket to two servers": ("A S 100 | A>D S 200", "N:7>B S 100 t63 | N:7>D S 200 t63", [("tcp", "A:40000", "N:7", "dynamic", 2)]),
     "one socket, a mapping for each server": (
-        "A S 100 | A>D S 200", "N:7>B S 100 t63 | N:8>D S 200 t63", [("tcp", "A:40000", "N:7", "dynamic", 1), ("tcp", "A:40000", "N:8", "dynamic", 1)]),
-    "two hosts": ("A S 100 | C S 200", "N:7>B S 100 t63 | N:8>B S 200 t63", [("tcp", "A:40000", "N:7", "dynamic", 1), ("tcp", "C:40000", "N:8", "dynamic", 1)]),
-    "one port for two protocols": ("A S 100 | A udp some-words-are-said", "N:7>B S 100 t63 | N:7>B udp some-words-are-said t63",
-                                   [("tcp", "A:40000", "N:7", "dynamic", 1), ("udp", "A:40000", "N:7", "dynamic", 1)]),
-    "a door, used twice": ("B:5>A:8080 S 100 t62 | D:6>A:8080 S 200 t62", "B:5>N:80 S 100 t63 | D:6>N:80 S 200 t63",
-                           [("tcp", "A:8080", "N:80", "static", 2)]),
-    "both ends": ("B:5>A:8080 S 100 t62 | A:8080>B:5 SA 500 101", "D:6>N:80 S 100 t63 | N:80>D:6 SA 500 101 t63", [("tcp", "A:8080", "N:80", "static", 1), ("tcp", "B:5", "D:6", "dynamic", 1)]),
+        "A S 100 | A>D S 200",
+        "N:7>B S 100 t63 | N:8>D S 200 t63",
+        [("tcp", "A:40000", "N:7", "dynamic", 1), ("tcp", "A:40000", "N:8", "dynamic", 1)],
+    ),
+    "two hosts": (
+        "A S 100 | C S 200",
+        "N:7>B S 100 t63 | N:8>B S 200 t63",
+        [("tcp", "A:40000", "N:7", "dynamic", 1), ("tcp", "C:40000", "N:8", "dynamic", 1)],
+    ),
+    "one port for two protocols": (
+        "A S 100 | A udp some-words-are-said",
+        "N:7>B S 100 t63 | N:7>B udp some-words-are-said t63",
+        [("tcp", "A:40000", "N:7", "dynamic", 1), ("udp", "A:40000", "N:7", "dynamic", 1)],
+    ),
+    "a door, used twice": (
+        "B:5>A:8080 S 100 t62 | D:6>A:8080 S 200 t62",
+        "B:5>N:80 S 100 t63 | D:6>N:80 S 200 t63",
+        [("tcp", "A:8080", "N:80", "static", 2)],
+    ),
+    "both ends": (
+        "B:5>A:8080 S 100 t62 | A:8080>B:5 SA 500 101",
+        "D:6>N:80 S 100 t63 | N:80>D:6 SA 500 101 t63",
+        [("tcp", "A:8080", "N:80", "static", 1), ("tcp", "B:5", "D:6", "dynamic", 1)],
+    ),
     "nothing rewritten": ("A S 100", "A S 100 t63", []),
     "echo": ("A ping 7 1 x40", "N>B ping 9 1 x40 t63", [("icmp", "A:7", "N:9", "dynamic", 1)]),
     "no ports": ("A gre some-words-in-a-tunnel", "N>B gre some-words-in-a-tunnel t63", [("gre", "A", "N", "dynamic", 1)]),
     "a hairpin is a mapping and a door": (
-        "A>N:80 S 12345 | +0 R:40000>C:8080 S 12345 t63 | C:8080>R:40000 SA 777 12346 | +0 N:80>A SA 777 12346 t63", "D udp something-else",
-        [("tcp", "A:40000", "R:40000", "dynamic", 1), ("tcp", "C:8080", "N:80", "static", 1)]),
+        "A>N:80 S 12345 | +0 R:40000>C:8080 S 12345 t63 | C:8080>R:40000 SA 777 12346 | +0 N:80>A SA 777 12346 t63",
+        "D udp something-else",
+        [("tcp", "A:40000", "R:40000", "dynamic", 1), ("tcp", "C:8080", "N:80", "static", 1)],
+    ),
 }
 
 
@@ -74,13 +99,15 @@ def check(m: Mappings, rows: np.ndarray, t: Translations) -> None:
     assert sorted(covered.tolist()) == list(range(len(rows)))
     keys = set()
     for i in range(len(m)):
-        used = rows[int(m.start[i]):int(m.start[i] + m.count[i])]
+        used = rows[int(m.start[i]) : int(m.start[i] + m.count[i])]
         inner, outer = (*m.inside[i].tolist(), int(m.inside_port[i])), (*m.outside[i].tolist(), int(m.outside_port[i]))
         assert inner != outer
         keys.add((int(m.proto[i]), inner, outer))
         for k in used.tolist():
-            ends = [((*t.inside_src[k].tolist(), int(t.inside_sport[k])), (*t.outside_src[k].tolist(), int(t.outside_sport[k]))),
-                    ((*t.inside_dst[k].tolist(), int(t.inside_dport[k])), (*t.outside_dst[k].tolist(), int(t.outside_dport[k])))]
+            ends = [
+                ((*t.inside_src[k].tolist(), int(t.inside_sport[k])), (*t.outside_src[k].tolist(), int(t.outside_sport[k]))),
+                ((*t.inside_dst[k].tolist(), int(t.inside_dport[k])), (*t.outside_dst[k].tolist(), int(t.outside_dport[k]))),
+            ]
             assert (inner, outer) in ends or (outer, inner) == ends[1]
         assert int(m.first_ns[i]) == int(t.first_ns[used].min())
         assert int(m.last_ns[i]) == int(t.last_ns[used].max())
@@ -96,8 +123,11 @@ def test_bundled_captures(captures: list[str]) -> None:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(nat=st.builds(Nat, source=st.booleans(), destination=st.booleans(), keep_ports=st.booleans(), dropped=st.sampled_from([0.0, 0.4])),
-       scenario=st.sampled_from(["linux-masquerade", "linux-masquerade-ipv6", "demo", "linux-tuple-reuse"]), seed=st.integers(0, 1 << 32))
+@given(
+    nat=st.builds(Nat, source=st.booleans(), destination=st.booleans(), keep_ports=st.booleans(), dropped=st.sampled_from([0.0, 0.4])),
+    scenario=st.sampled_from(["linux-masquerade", "linux-masquerade-ipv6", "demo", "linux-tuple-reuse"]),
+    seed=st.integers(0, 1 << 32),
+)
 def test_synthetic(nat: Nat, scenario: str, seed: int, tmp_path: Path, natively: Natively) -> None:
     sides = cross_nat(read(CAPTURES / scenario / "inside.pcap"), nat, random.Random(seed))
     with natively():
@@ -108,7 +138,11 @@ def test_synthetic(nat: Nat, scenario: str, seed: int, tmp_path: Path, natively:
         assert len(box.mappings) == 0
     for use in box.ports:
         inside = {row for row in range(len(box.mappings)) if not box.translations.from_outside[box.mapped[box.mappings.start[row]]]}
-        rows = [row for row in inside if box.mappings.proto[row] == use.proto and not box.mappings.static[row] and box.mappings.outside_port[row] >= 0]
+        rows = [
+            row
+            for row in inside
+            if box.mappings.proto[row] == use.proto and not box.mappings.static[row] and box.mappings.outside_port[row] >= 0
+        ]
         ports = box.mappings.outside_port[rows]
         assert use.mappings == len(ports)
         assert (use.low, use.high) == (ports.min(), ports.max())
@@ -119,10 +153,16 @@ def test_synthetic(nat: Nat, scenario: str, seed: int, tmp_path: Path, natively:
 
 PORTS = [
     ("A:1000 S 1", "N:1000>B S 1 t63", [(6, 1, 1, 1000, 1000, {"system": 1, "user": 0, "dynamic": 0})]),
-    ("A:1000 S 1 | A:2000 S 2 | A:3000 S 3", "N:1000>B S 1 t63 | N:50000>B S 2 t63 | N:1024>B S 3 t63",
-     [(6, 3, 1, 1000, 50000, {"system": 1, "user": 1, "dynamic": 1})]),
-    ("A:1 S 1 | A:2 udp some-words-are-said", "N:5>B S 1 t63 | N:2>B udp some-words-are-said t63",
-     [(6, 1, 0, 5, 5, {"system": 1, "user": 0, "dynamic": 0}), (17, 1, 1, 2, 2, {"system": 1, "user": 0, "dynamic": 0})]),
+    (
+        "A:1000 S 1 | A:2000 S 2 | A:3000 S 3",
+        "N:1000>B S 1 t63 | N:50000>B S 2 t63 | N:1024>B S 3 t63",
+        [(6, 3, 1, 1000, 50000, {"system": 1, "user": 1, "dynamic": 1})],
+    ),
+    (
+        "A:1 S 1 | A:2 udp some-words-are-said",
+        "N:5>B S 1 t63 | N:2>B udp some-words-are-said t63",
+        [(6, 1, 0, 5, 5, {"system": 1, "user": 0, "dynamic": 0}), (17, 1, 1, 2, 2, {"system": 1, "user": 0, "dynamic": 0})],
+    ),
     ("B:5>A:8080 S 100 t62", "B:5>N:80 S 100 t63", []),
     ("B:5>A:8080 S 100 t62 | A:8080>B:5 SA 500 101", "D:6>N:80 S 100 t63 | N:80>D:6 SA 500 101 t63", []),
     ("A gre some-words-in-a-tunnel", "N>B gre some-words-in-a-tunnel t63", []),

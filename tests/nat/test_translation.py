@@ -2,6 +2,7 @@
 
 A row is (protocol, who opened it, source and destination inside, the same outside, what was rewritten).
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -29,59 +30,103 @@ def box_between(folder: Path, inside: str, outside: str, offset_ms: int = 0) -> 
 
 def tell(t: Translations) -> list[Row]:
     """Translations in words."""
+
     def end(address: str, port: int) -> str:
         return f"{NAMES[address]}:{port}" if port >= 0 else NAMES[address]
+
     names = [texts(column) for column in (t.inside_src, t.inside_dst, t.outside_src, t.outside_dst)]
-    return [(protocol_name(int(t.proto[i])), "outside" if t.from_outside[i] else "inside" if not t.hairpin[i] else "hairpin",
-             f"{end(names[0][i], int(t.inside_sport[i]))}>{end(names[1][i], int(t.inside_dport[i]))}",
-             f"{end(names[2][i], int(t.outside_sport[i]))}>{end(names[3][i], int(t.outside_dport[i]))}", KINDS[int(t.kind[i])].value)
-            for i in range(len(t))]
+    return [
+        (
+            protocol_name(int(t.proto[i])),
+            "outside" if t.from_outside[i] else "inside" if not t.hairpin[i] else "hairpin",
+            f"{end(names[0][i], int(t.inside_sport[i]))}>{end(names[1][i], int(t.inside_dport[i]))}",
+            f"{end(names[2][i], int(t.outside_sport[i]))}>{end(names[3][i], int(t.outside_dport[i]))}",
+            KINDS[int(t.kind[i])].value,
+        )
+        for i in range(len(t))
+    ]
 
 
 CASES: dict[str, tuple[str, str, list[Row]]] = {
     "a client inside": (
         "A S 100 | B SA 500 101 t63 | A . 101 501",
         "N:7777>B S 100 t63 | B>N:7777 SA 500 101 | N:7777>B . 101 501 t63",
-        [("tcp", "inside", "A:40000>B:80", "N:7777>B:80", "source")]),
+        [("tcp", "inside", "A:40000>B:80", "N:7777>B:80", "source")],
+    ),
     "its port kept": ("A S 100", "N:40000>B S 100 t63", [("tcp", "inside", "A:40000>B:80", "N:40000>B:80", "source")]),
     "a forwarded port": (
         "B:5555>A:8080 S 100 t62 | A:8080>B:5555 SA 500 101",
         "B:5555>N:80 S 100 t63 | N:80>B:5555 SA 500 101 t63",
-        [("tcp", "outside", "B:5555>A:8080", "B:5555>N:80", "destination")]),
+        [("tcp", "outside", "B:5555>A:8080", "B:5555>N:80", "destination")],
+    ),
     "both ends": (
-        "B:5555>A:8080 S 100 t62 | A:8080>B:5555 SA 500 101", "D:6666>N:80 S 100 t63 | N:80>D:6666 SA 500 101 t63",
-        [("tcp", "outside", "B:5555>A:8080", "D:6666>N:80", "both")]),
+        "B:5555>A:8080 S 100 t62 | A:8080>B:5555 SA 500 101",
+        "D:6666>N:80 S 100 t63 | N:80>D:6666 SA 500 101 t63",
+        [("tcp", "outside", "B:5555>A:8080", "D:6666>N:80", "both")],
+    ),
     "a server inside, asked with its answer captured first": (
-        "A:80>B:5555 SA 500 101 | B:5555>A:80 . 101 501 t62", "N:80>B:5555 SA 500 101 t63 | B:5555>N:80 . 101 501 t63",
-        [("tcp", "outside", "B:5555>A:80", "B:5555>N:80", "destination")]),
-    "a router": ("A S 100 | B SA 500 101 t63", "A S 100 t63 | B SA 500 101 t64", [("tcp", "inside", "A:40000>B:80", "A:40000>B:80", "none")]),
+        "A:80>B:5555 SA 500 101 | B:5555>A:80 . 101 501 t62",
+        "N:80>B:5555 SA 500 101 t63 | B:5555>N:80 . 101 501 t63",
+        [("tcp", "outside", "B:5555>A:80", "B:5555>N:80", "destination")],
+    ),
+    "a router": (
+        "A S 100 | B SA 500 101 t63",
+        "A S 100 t63 | B SA 500 101 t64",
+        [("tcp", "inside", "A:40000>B:80", "A:40000>B:80", "none")],
+    ),
     "mid-stream inside, opened outside": (
-        "A P 101 501 first-words | B . 501 112 t63", "N:7777>B S 100 t63 | B>N:7777 SA 500 101 | N:7777>B P 101 501 first-words t63",
-        [("tcp", "inside", "A:40000>B:80", "N:7777>B:80", "source")]),
+        "A P 101 501 first-words | B . 501 112 t63",
+        "N:7777>B S 100 t63 | B>N:7777 SA 500 101 | N:7777>B P 101 501 first-words t63",
+        [("tcp", "inside", "A:40000>B:80", "N:7777>B:80", "source")],
+    ),
     "mid-stream on both sides, the server speaks first": (
-        "B P 501 101 first-words t63 | A . 101 512", "B>N:7777 P 501 101 first-words | N:7777>B . 101 512 t63",
-        [("tcp", "outside", "B:80>A:40000", "B:80>N:7777", "destination")]),
-    "UDP": ("A udp question-of-some-length | B udp answer-of-some-length t63", "N:9>B udp question-of-some-length t63 | B>N:9 udp answer-of-some-length",
-            [("udp", "inside", "A:40000>B:80", "N:9>B:80", "source")]),
+        "B P 501 101 first-words t63 | A . 101 512",
+        "B>N:7777 P 501 101 first-words | N:7777>B . 101 512 t63",
+        [("tcp", "outside", "B:80>A:40000", "B:80>N:7777", "destination")],
+    ),
+    "UDP": (
+        "A udp question-of-some-length | B udp answer-of-some-length t63",
+        "N:9>B udp question-of-some-length t63 | B>N:9 udp answer-of-some-length",
+        [("udp", "inside", "A:40000>B:80", "N:9>B:80", "source")],
+    ),
     "echo under another identifier": (
-        "A ping 7 1 x40 | B pong 7 1 x40 t63", "N>B ping 9 1 x40 t63 | B>N pong 9 1 x40", [("icmp", "inside", "A:7>B:7", "N:9>B:9", "source")]),
+        "A ping 7 1 x40 | B pong 7 1 x40 t63",
+        "N>B ping 9 1 x40 t63 | B>N pong 9 1 x40",
+        [("icmp", "inside", "A:7>B:7", "N:9>B:9", "source")],
+    ),
     "echo under its own identifier": ("A ping 7 1 x40", "N>B ping 7 1 x40 t63", [("icmp", "inside", "A:7>B:7", "N:7>B:7", "source")]),
     "echo to a forwarded host": (
-        "B>A ping 7 1 x40 t62", "B>N ping 7 1 x40 t63", [("icmp", "outside", "B:7>A:7", "B:7>N:7", "destination")]),
-    "a protocol without ports": ("A gre some-words-in-a-tunnel", "N>B gre some-words-in-a-tunnel t63", [("gre", "inside", "A>B", "N>B", "source")]),
+        "B>A ping 7 1 x40 t62",
+        "B>N ping 7 1 x40 t63",
+        [("icmp", "outside", "B:7>A:7", "B:7>N:7", "destination")],
+    ),
+    "a protocol without ports": (
+        "A gre some-words-in-a-tunnel",
+        "N>B gre some-words-in-a-tunnel t63",
+        [("gre", "inside", "A>B", "N>B", "source")],
+    ),
     "IPv6": ("X S 100 | Y SA 5 101 t63", "Z:7>Y S 100 t63 | Y>Z:7 SA 5 101", [("tcp", "inside", "X:40000>Y:80", "Z:7>Y:80", "source")]),
     "the TTL stays, the client's end is rewritten": (
-        "A S 100 | B SA 500 101", "N:7>B S 100 | B>N:7 SA 500 101", [("tcp", "inside", "A:40000>B:80", "N:7>B:80", "source")]),
+        "A S 100 | B SA 500 101",
+        "N:7>B S 100 | B>N:7 SA 500 101",
+        [("tcp", "inside", "A:40000>B:80", "N:7>B:80", "source")],
+    ),
     "the TTL stays, the server's end is rewritten": (
-        "B:5>A:8080 S 100 | A:8080>B:5 SA 500 101", "B:5>N:80 S 100 | N:80>B:5 SA 500 101",
-        [("tcp", "outside", "B:5>A:8080", "B:5>N:80", "destination")]),
+        "B:5>A:8080 S 100 | A:8080>B:5 SA 500 101",
+        "B:5>N:80 S 100 | N:80>B:5 SA 500 101",
+        [("tcp", "outside", "B:5>A:8080", "B:5>N:80", "destination")],
+    ),
     "hairpin": (
-        "A>N:80 S 12345 | +0 R:40000>C:8080 S 12345 t63 | C:8080>R:40000 SA 777 12346 | +0 N:80>A SA 777 12346 t63", "D udp something-else",
-        [("tcp", "hairpin", "A:40000>N:80", "R:40000>C:8080", "both")]),
+        "A>N:80 S 12345 | +0 R:40000>C:8080 S 12345 t63 | C:8080>R:40000 SA 777 12346 | +0 N:80>A SA 777 12346 t63",
+        "D udp something-else",
+        [("tcp", "hairpin", "A:40000>N:80", "R:40000>C:8080", "both")],
+    ),
     "nothing in common": ("A S 100", "D S 9999", []),
     "one 5-tuple, twice": (
-        "A S 100 | B R 0 101 t63 | A S 9000 | B R 0 9001 t63", "N:7>B S 100 t63 | B>N:7 R 0 101 | N:8>B S 9000 t63 | B>N:8 R 0 9001",
-        [("tcp", "inside", "A:40000>B:80", "N:7>B:80", "source"), ("tcp", "inside", "A:40000>B:80", "N:8>B:80", "source")]),
+        "A S 100 | B R 0 101 t63 | A S 9000 | B R 0 9001 t63",
+        "N:7>B S 100 t63 | B>N:7 R 0 101 | N:8>B S 9000 t63 | B>N:8 R 0 9001",
+        [("tcp", "inside", "A:40000>B:80", "N:7>B:80", "source"), ("tcp", "inside", "A:40000>B:80", "N:8>B:80", "source")],
+    ),
 }
 
 
@@ -93,8 +138,12 @@ def test_translations(name: str, offset_ms: int, tmp_path: Path, mode: str) -> N
 
 
 def test_what_a_row_says_besides(tmp_path: Path) -> None:
-    box = box_between(tmp_path, "A S 100 | B SA 500 101 t63 | A . 101 501 | A R 101",
-                      "N:7777>B S 100 t63 | B>N:7777 SA 500 101 | N:7777>B . 101 501 t63", 1000)
+    box = box_between(
+        tmp_path,
+        "A S 100 | B SA 500 101 t63 | A . 101 501 | A R 101",
+        "N:7777>B S 100 t63 | B>N:7777 SA 500 101 | N:7777>B . 101 501 t63",
+        1000,
+    )
     t = box.translations
     assert (t.frames_inside.tolist(), t.frames_outside.tolist()) == ([4], [3])
     assert t.first_ns.tolist() == [START_NS + MS]
@@ -126,7 +175,9 @@ def test_kind_of_box(name: str, tmp_path: Path) -> None:
 
 
 def test_kinds_by_number() -> None:
-    assert {1 * ("source" in k.value or k is Translation.BOTH) + 2 * ("destination" in k.value or k is Translation.BOTH) for k in KINDS} == {0, 1, 2, 3}
+    assert {
+        1 * ("source" in k.value or k is Translation.BOTH) + 2 * ("destination" in k.value or k is Translation.BOTH) for k in KINDS
+    } == {0, 1, 2, 3}
     assert [k.value for k in KINDS] == ["none", "source", "destination", "both"]
     assert set(KINDS) == set(Translation)
 

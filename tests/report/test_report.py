@@ -1,4 +1,5 @@
 """What is printed: the JSON documents have every key they promise, and nothing a capture or a path holds reaches a terminal raw."""
+
 from __future__ import annotations
 
 import json
@@ -51,6 +52,7 @@ def document(text: str) -> Any:
 
     def wrong(name: str) -> None:
         raise AssertionError(name)
+
     return json.loads(text, parse_constant=wrong)
 
 
@@ -60,23 +62,73 @@ INT, TEXT, BOOL, NUMBER = int, str, bool, (int, float)
 MAYBE_INT, MAYBE_TEXT = (int, type(None)), (str, type(None))
 ENDPOINT = {"address": TEXT, "port": MAYBE_INT}
 FINDING = {"value": (object,), "support": INT, "against": INT, "note": TEXT}
-INFO = {"schema": TEXT, "file": TEXT, "format": TEXT, "compression": MAYBE_TEXT, "frames": INT, "captured_bytes": INT, "wire_bytes": INT,
-        "first_ns": MAYBE_INT, "last_ns": MAYBE_INT, "truncated": BOOL, "problems": [TEXT],
-        "interfaces": [{"id": INT, "name": MAYBE_TEXT, "link_type": INT, "snaplen": INT, "tick": TEXT, "frames": INT}]}
-CONVERSATION = {"id": INT, "proto": TEXT, "a": ENDPOINT, "b": ENDPOINT, "stream": MAYBE_INT, "first_ns": INT, "last_ns": INT, "packets_ab": INT,
-                "packets_ba": INT, "bytes_ab": INT, "bytes_ba": INT, "history": TEXT, "state": TEXT, "client": MAYBE_TEXT, "retransmissions": INT,
-                "rtt_ns": MAYBE_INT}
+INFO = {
+    "schema": TEXT,
+    "file": TEXT,
+    "format": TEXT,
+    "compression": MAYBE_TEXT,
+    "frames": INT,
+    "captured_bytes": INT,
+    "wire_bytes": INT,
+    "first_ns": MAYBE_INT,
+    "last_ns": MAYBE_INT,
+    "truncated": BOOL,
+    "problems": [TEXT],
+    "interfaces": [{"id": INT, "name": MAYBE_TEXT, "link_type": INT, "snaplen": INT, "tick": TEXT, "frames": INT}],
+}
+CONVERSATION = {
+    "id": INT,
+    "proto": TEXT,
+    "a": ENDPOINT,
+    "b": ENDPOINT,
+    "stream": MAYBE_INT,
+    "first_ns": INT,
+    "last_ns": INT,
+    "packets_ab": INT,
+    "packets_ba": INT,
+    "bytes_ab": INT,
+    "bytes_ba": INT,
+    "history": TEXT,
+    "state": TEXT,
+    "client": MAYBE_TEXT,
+    "retransmissions": INT,
+    "rtt_ns": MAYBE_INT,
+}
 CONVERSATIONS = {"schema": TEXT, "conversations": [CONVERSATION]}
-TRANSLATION = {"proto": TEXT, "initiator": TEXT, "inside": {"src": ENDPOINT, "dst": ENDPOINT}, "outside": {"src": ENDPOINT, "dst": ENDPOINT},
-               "kind": TEXT, "first_ns": INT, "last_ns": INT, "frames_inside": INT, "frames_outside": INT, "confidence": NUMBER, "by": [TEXT],
-               "conversations": {"inside": INT, "outside": INT}}
+TRANSLATION = {
+    "proto": TEXT,
+    "initiator": TEXT,
+    "inside": {"src": ENDPOINT, "dst": ENDPOINT},
+    "outside": {"src": ENDPOINT, "dst": ENDPOINT},
+    "kind": TEXT,
+    "first_ns": INT,
+    "last_ns": INT,
+    "frames_inside": INT,
+    "frames_outside": INT,
+    "confidence": NUMBER,
+    "by": [TEXT],
+    "conversations": {"inside": INT, "outside": INT},
+}
 MAPPING = {"proto": TEXT, "inside": ENDPOINT, "outside": ENDPOINT, "static": BOOL, "first_ns": INT, "last_ns": INT, "translations": [INT]}
 UNMATCHED = {"conversation": INT, "reason": TEXT}
-BOX = {"between": [TEXT], "kind": FINDING, "translations": [TRANSLATION], "mappings": [MAPPING], "unmatched": {"inside": [UNMATCHED], "outside": [UNMATCHED]},
-       "behavior": {}, "replay": (object,), "diagnoses": [(object,)]}
-ANALYSIS = {"schema": TEXT, "boxes": [BOX], "notes": [TEXT],
-            "points": [{"name": TEXT, "file": TEXT, "frames": INT,
-                        "clock": {"offset_ns": MAYBE_INT, "drift_ppb": INT, "uncertainty_ns": MAYBE_INT}}]}
+BOX = {
+    "between": [TEXT],
+    "kind": FINDING,
+    "translations": [TRANSLATION],
+    "mappings": [MAPPING],
+    "unmatched": {"inside": [UNMATCHED], "outside": [UNMATCHED]},
+    "behavior": {},
+    "replay": (object,),
+    "diagnoses": [(object,)],
+}
+ANALYSIS = {
+    "schema": TEXT,
+    "boxes": [BOX],
+    "notes": [TEXT],
+    "points": [
+        {"name": TEXT, "file": TEXT, "frames": INT, "clock": {"offset_ns": MAYBE_INT, "drift_ppb": INT, "uncertainty_ns": MAYBE_INT}}
+    ],
+}
 
 
 def lacks(value: Any, shape: Any, at: str = "") -> list[str]:
@@ -85,7 +137,8 @@ def lacks(value: Any, shape: Any, at: str = "") -> list[str]:
         if not isinstance(value, dict):
             return [f"{at} is no object"]
         return [f"{at}.{name} is missing" for name in shape if name not in value] + [
-            line for name, part in shape.items() if name in value for line in lacks(value[name], part, f"{at}.{name}")]
+            line for name, part in shape.items() if name in value for line in lacks(value[name], part, f"{at}.{name}")
+        ]
     if isinstance(shape, list):
         if not isinstance(value, list):
             return [f"{at} is no list"]
@@ -154,8 +207,12 @@ def test_documents_of_one_point_and_of_three(tmp_path: Path) -> None:
     one = document(analysis_json(analyze([Point("here", (str(CAPTURES / "demo" / "inside.pcap"),))])))
     assert lacks(one, ANALYSIS | {"points": [{"conversations": [CONVERSATION], "sockets": [{"proto": TEXT}]}]}) == []
     assert one["boxes"] == []
-    inside, middle, outside = (write(tmp_path / f"{i}.pcap", script(text)) for i, text in enumerate(
-        ("A S 100 | B SA 500 101 t62", "N:7>B S 100 t63 | B>N:7 SA 500 101 t63", "R:9>B S 100 t62 | B>R:9 SA 500 101 t64")))
+    inside, middle, outside = (
+        write(tmp_path / f"{i}.pcap", script(text))
+        for i, text in enumerate(
+            ("A S 100 | B SA 500 101 t62", "N:7>B S 100 t63 | B>N:7 SA 500 101 t63", "R:9>B S 100 t62 | B>R:9 SA 500 101 t64")
+        )
+    )
     three = document(analysis_json(analyze([Point("vm", (inside,)), Point("home", (middle,)), Point("isp", (outside,))])))
     assert lacks(three, ANALYSIS) == []
     assert [box["between"] for box in three["boxes"]] == [["vm", "home"], ["home", "isp"]]
@@ -167,7 +224,11 @@ def test_documents_of_nothing(tmp_path: Path) -> None:
     empty = write(tmp_path / "empty.pcap", [])
     assert document(info_json(inspect(empty)))["first_ns"] is None
     assert document(conversations_json(conversations(empty)[1], empty, [])) == {
-        "schema": "pcapnat.conversations/1", "file": empty, "problems": [], "conversations": []}
+        "schema": "pcapnat.conversations/1",
+        "file": empty,
+        "problems": [],
+        "conversations": [],
+    }
     nothing = analyze([Point("a", (empty,)), Point("b", (empty,))])
     told = document(analysis_json(nothing))
     assert lacks(told, ANALYSIS) == []
@@ -180,6 +241,7 @@ def test_documents_of_nothing(tmp_path: Path) -> None:
 
 
 # --- the terminal ---
+
 
 def clean(page: str) -> str:
     """A page that moves no cursor: no control or format character but the ends of its lines."""
@@ -199,7 +261,11 @@ def test_printable(text: str) -> None:
         assert shown == text
 
 
-@given(st.lists(st.text(), max_size=3), st.lists(st.text(), min_size=2, max_size=2), st.lists(st.lists(st.text(), min_size=2, max_size=2), max_size=3))
+@given(
+    st.lists(st.text(), max_size=3),
+    st.lists(st.text(), min_size=2, max_size=2),
+    st.lists(st.lists(st.text(), min_size=2, max_size=2), max_size=3),
+)
 def test_whatever_a_section_holds(lines: list[str], headers: list[str], rows: list[list[str]]) -> None:
     page = clean(terminal([Section("".join(lines), lines, headers, rows, ["left", "right"], lines)]))
     assert "\x1b" not in page
@@ -230,8 +296,12 @@ def test_pages_of_bundled_captures(scenario: str) -> None:
 def test_hostile_interface_names(tmp_path: Path) -> None:
     path = tmp_path / "two.pcapng"
     frames = script("A S 100 | B SA 500 101")
-    path.write_bytes(section("<") + interface("<", name=ESCAPE) + interface("<", name="wan")
-                     + b"".join(enhanced("<", f.time_ns // 1000, f.data, iface=1) for f in frames))
+    path.write_bytes(
+        section("<")
+        + interface("<", name=ESCAPE)
+        + interface("<", name="wan")
+        + b"".join(enhanced("<", f.time_ns // 1000, f.data, iface=1) for f in frames)
+    )
     capture = inspect(str(path))
     page = clean(terminal(info_sections(capture)))
     assert "\\x1b[31mred" in page
@@ -262,10 +332,22 @@ def test_hostile_file_and_point_names(name: str, tmp_path: Path) -> None:
 
 # --- words ---
 
-@pytest.mark.parametrize(("time_ns", "text"), [
-    (None, "-"), (0, "1970-01-01 00:00:00.000000"), (1_700_000_000_123_456_789, "2023-11-14 22:13:20.123456"),
-    (-1, "1969-12-31 23:59:59.999999"), (-1_000_000_000, "1969-12-31 23:59:59.000000"), ((1 << 63) - 1, "2262-04-11 23:47:16.854775"),
-    (-(1 << 63), "1677-09-21 00:12:43.145224"), (1 << 80, f"{1 << 80} ns"), (-(1 << 80), f"{-(1 << 80)} ns"), (10**30, f"{10**30} ns")])
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (None, "-"),
+        (0, "1970-01-01 00:00:00.000000"),
+        (1_700_000_000_123_456_789, "2023-11-14 22:13:20.123456"),
+        (-1, "1969-12-31 23:59:59.999999"),
+        (-1_000_000_000, "1969-12-31 23:59:59.000000"),
+        ((1 << 63) - 1, "2262-04-11 23:47:16.854775"),
+        (-(1 << 63), "1677-09-21 00:12:43.145224"),
+        (1 << 80, f"{1 << 80} ns"),
+        (-(1 << 80), f"{-(1 << 80)} ns"),
+        (10**30, f"{10**30} ns"),
+    ],
+)
 def test_when(time_ns: int | None, text: str) -> None:
     assert when(time_ns) == text
 
@@ -275,9 +357,19 @@ def test_when_never_fails(time_ns: int) -> None:
     assert when(time_ns).isascii()
 
 
-@pytest.mark.parametrize(("duration", "text"), [
-    (0, "0 ns"), (999, "999 ns"), (1000, "1.000 µs"), (1_500_000, "1.500 ms"), (2_000_000_000, "2.000 s"), (86_400_000_000_000, "86400.000 s"),
-    (-5, "-5 ns"), (-1_500_000, "-1.500 ms")])
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (0, "0 ns"),
+        (999, "999 ns"),
+        (1000, "1.000 µs"),
+        (1_500_000, "1.500 ms"),
+        (2_000_000_000, "2.000 s"),
+        (86_400_000_000_000, "86400.000 s"),
+        (-5, "-5 ns"),
+        (-1_500_000, "-1.500 ms"),
+    ],
+)
 def test_span(duration: int, text: str) -> None:
     assert span(duration) == text
 
@@ -285,12 +377,18 @@ def test_span(duration: int, text: str) -> None:
 def test_plural_and_endpoint() -> None:
     assert [plural(n, "frame") for n in (0, 1, 2, 1234)] == ["0 frames", "1 frame", "2 frames", "1,234 frames"]
     assert plural(2, "host and protocol", "hosts and protocols") == "2 hosts and protocols"
-    assert [endpoint("192.0.2.1", 80), endpoint("2001:db8::1", 80), endpoint("192.0.2.1", -1)] == ["192.0.2.1:80", "[2001:db8::1]:80", "192.0.2.1"]
+    assert [endpoint("192.0.2.1", 80), endpoint("2001:db8::1", 80), endpoint("192.0.2.1", -1)] == [
+        "192.0.2.1:80",
+        "[2001:db8::1]:80",
+        "192.0.2.1",
+    ]
 
 
 SENTENCES = {
-    "demo": ["leaves as 203.0.113.10"], "linux-hairpin": ["(hairpin)", "203.0.113.10:8080/tcp leads to 192.168.1.12:80"],
-    "linux-netmap": ["address for address"], "linux-port-forward": ["203.0.113.10:8080/tcp leads to 192.168.1.11:80", "203.0.113.10:5353/udp leads to"],
+    "demo": ["leaves as 203.0.113.10"],
+    "linux-hairpin": ["(hairpin)", "203.0.113.10:8080/tcp leads to 192.168.1.12:80"],
+    "linux-netmap": ["address for address"],
+    "linux-port-forward": ["203.0.113.10:8080/tcp leads to 192.168.1.11:80", "203.0.113.10:5353/udp leads to"],
     "linux-masquerade": ["leaves as 203.0.113.10", "preserved"],
 }
 

@@ -218,7 +218,8 @@ CASES = [
          {**ON_4, "proto": 33, "sport": 1000, "dport": 2000, "payload_at": 42, "payload_len": 37}),
     Case("udp-lite", 1, ether(0x0800, ip4(136, udp(length=8))), IP | PORTS | KEY,
          {**ON_4, "proto": 136, "sport": 5353, "dport": 53, "payload_at": 42, "payload_len": 37}),
-    Case("esp", 1, ether(0x0800, ip4(50, DATA)), IP | KEY, {**ON_4, "proto": 50, "payload_at": 34, "payload_len": 37}),
+    Case("esp", 1, ether(0x0800, ip4(50, DATA)), IP | KEY | Flag.SPI,
+         {**ON_4, "proto": 50, "sport": 0x0001, "dport": 0x0203, "payload_at": 34, "payload_len": 37}),
     # ICMP errors and what they quote
     quote_case("quoted tcp", ip4(6, tcp()), QUOTED_TCP),
     quote_case("quoted tcp, 8 bytes of it", ip4(6, tcp())[:28], {**QUOTED_TCP, "ports": 1}, code=3),
@@ -307,5 +308,5 @@ CASES = [
     *(linked(f"raw {link}, ipv6", link, b"", 0x86DD) for link in (12, 14, 101, 229)),
     Case("null of another family", 0, struct.pack("<I", 7) + DATA, OTHER),
     Case("raw of another version", 101, b"\x20" + DATA, OTHER),
-    Case("another link type", 127, DATA, OTHER),
+    Case("another link type", 147, DATA, OTHER),
 ]
