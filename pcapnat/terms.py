@@ -73,8 +73,6 @@ class Reason(Enum):
     LINK_LOCAL = "link-local addresses: a router does not forward them"
     BEFORE = "not seen on the other side, whose first frame is younger: that capture had not begun, or the box let nothing through"
     AFTER = "not seen on the other side, whose last frame is older: that capture had ended, or the box let nothing through"
-    OWN_SIDE = "both ends are on this side of the box"
-    BOX = "with the box itself"
     NOTHING_KEPT = "its packets hold nothing that a box would leave unchanged and that is rare enough to recognise"
     RIVALS = "several conversations on the other side fit equally well"
     ABSENT = "none of its packets appears on the other side"

@@ -38,7 +38,7 @@ def _letters(history: int, more: int, count: int, flip: bool) -> str:
 def states(conversations: Conversations) -> list[str]:
     """In words how each conversation stood when the capture ended.
 
-    TCP: attempt (SYN, no answer), refused (SYN answered by RST), half-open (SYN-ACK, but no ACK of it), established,
+    TCP: attempt (SYN, no answer), refused (SYN answered by the other end's RST), half-open (SYN-ACK, but no ACK of it), established,
     closing (one FIN), closed (FIN both ways), reset, partial (seen only mid-stream). Others: one-way, two-way.
     """
     c = conversations
@@ -47,11 +47,21 @@ def states(conversations: Conversations) -> list[str]:
         return np.asarray(c.marks & (0x10001 << letter) != 0)
 
     a_fin, b_fin = c.marks & (1 << t.FIN_LETTER) != 0, c.marks & (1 << (t.FIN_LETTER + 16)) != 0
+    a_rst, b_rst = c.marks & (1 << t.RST_LETTER) != 0, c.marks & (1 << (t.RST_LETTER + 16)) != 0
+    a_syn, b_syn = c.marks & (1 << t.SYN_LETTER) != 0, c.marks & (1 << (t.SYN_LETTER + 16)) != 0
     syn, syn_ack, rst = either(t.SYN_LETTER), either(t.SYNACK_LETTER), either(t.RST_LETTER)
     met = 0x10001 << t.SYNACK_LETTER  # two SYN-ACKs: a simultaneous open, done without another ACK
     went_on = either(t.ACK_LETTER) | either(t.DATA_LETTER) | (c.marks & met == met)
     tcp = np.select(
-        [a_fin & b_fin, rst & syn & ~syn_ack & ~went_on, rst, a_fin | b_fin, syn_ack & went_on, syn_ack, syn & ~went_on],
+        [
+            a_fin & b_fin,
+            ((a_syn & b_rst) | (b_syn & a_rst)) & ~syn_ack & ~went_on,
+            rst,
+            a_fin | b_fin,
+            syn_ack & went_on,
+            syn_ack,
+            syn & ~went_on,
+        ],
         ["closed", "refused", "reset", "closing", "established", "half-open", "attempt"],
         "partial",
     )

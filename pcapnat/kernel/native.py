@@ -109,6 +109,13 @@ def _keep(path: Path, data: bytes) -> None:
         except OSError:
             os.unlink(new.name)
             raise
+    # Every version leaves a file behind: the last few are kept, for environments that share the cache.
+    files = sorted(path.parent.glob("kernels-*.o"), key=lambda file: file.stat().st_mtime)
+    for old in files[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+KEPT = 8
 
 
 def _link(kernels: list[Kernel], code: bytes) -> None:

@@ -144,7 +144,8 @@ def glance(path: str, via: str | None = None) -> Glance:
 
 
 GLANCE_FRAMES = 100
-UNKNOWN_FRAMES = 1_000_000
+UNKNOWN_FRAMES = 1_000
+"""Taken for a pipe: a short one then needs no machine code, and `keep_pace` sees to a long one."""
 
 
 def key_limit(snaplens: list[int]) -> int:
