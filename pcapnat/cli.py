@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -267,6 +268,7 @@ def _forget_output() -> None:
 
 def main() -> None:
     """Entry point: 0 nothing found, 1 a diagnosis, 2 could not run, with one line and no traceback for what a user can cause."""
+    gc.disable()  # one answer and the end: looking for garbage in between costs a tenth of the time and finds none
     sys.exit(_status())
 
 

@@ -162,35 +162,34 @@ class Tracker:
             rows = np.full(n, -1)
             rows[order] = np.arange(len(order))
             life, keys = life[order], keys[order]
-        ports = (life[:, t.TUPLE] & 1).astype(bool)
-        column = {
-            name: np.ascontiguousarray(life[:, at])
-            for name, at in (
-                ("stream", t.STREAM),
-                ("first_row", t.FIRST_ROW),
-                ("first_ns", t.FIRST),
-                ("last_ns", t.LAST),
-                ("packets_ab", t.PACKETS_AB),
-                ("packets_ba", t.PACKETS_BA),
-                ("bytes_ab", t.BYTES_AB),
-                ("bytes_ba", t.BYTES_BA),
-                ("marks", t.MARKS),
-                ("letters", t.LETTERS),
-                ("rtt_ns", t.RTT_NS),
-                ("errors", t.ERRORS),
-            )
-        }
-        return Conversations(
-            proto=(life[:, t.TUPLE] >> 8 & 0xFF).astype(np.uint8),
-            a=np.ascontiguousarray(keys[:, :2]),
-            b=np.ascontiguousarray(keys[:, 2:]),
-            a_port=np.where(ports, life[:, t.TUPLE] >> 40, -1).astype(np.int32),
-            b_port=np.where(ports, life[:, t.TUPLE] >> 24 & 0xFFFF, -1).astype(np.int32),
-            spi=np.where(life[:, t.TUPLE] & 2, life[:, t.TUPLE] >> 24 & 0xFFFFFFFF, -1),
-            history=np.ascontiguousarray(life[:, t.HISTORY : t.HISTORY_MORE + 1]).view(np.uint64),
-            retransmissions=life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED],
-            **column,
-        ), rows
+        found = Conversations.empty(len(life))
+        for start in range(0, len(life), BLOCK):
+            _settle(life[start : start + BLOCK], keys[start : start + BLOCK], found.part(start, min(start + BLOCK, len(life))))
+        return found, rows
+
+
+BLOCK = 2048
+"""Rows turned into columns at a time: as many as stay in the cache while each is read twenty times."""
+COPIED = {
+    "stream": t.STREAM, "first_row": t.FIRST_ROW, "first_ns": t.FIRST, "last_ns": t.LAST, "packets_ab": t.PACKETS_AB,
+    "packets_ba": t.PACKETS_BA, "bytes_ab": t.BYTES_AB, "bytes_ba": t.BYTES_BA, "marks": t.MARKS, "letters": t.LETTERS,
+    "rtt_ns": t.RTT_NS, "errors": t.ERRORS,
+}  # fmt: skip
+
+
+def _settle(life: Array, keys: Array, to: Conversations) -> None:
+    """Write the rows that were followed as rows of the table."""
+    for name, at in COPIED.items():
+        getattr(to, name)[:] = life[:, at]
+    tuples = life[:, t.TUPLE]
+    ports = (tuples & 1).astype(bool)
+    to.proto[:] = tuples >> 8 & 0xFF
+    to.a[:], to.b[:] = keys[:, :2], keys[:, 2:]
+    to.a_port[:] = np.where(ports, tuples >> 40, -1)
+    to.b_port[:] = np.where(ports, tuples >> 24 & 0xFFFF, -1)
+    to.spi[:] = np.where(tuples & 2, tuples >> 24 & 0xFFFFFFFF, -1)
+    to.history[:] = life[:, t.HISTORY : t.HISTORY_MORE + 1].view(np.uint64)
+    to.retransmissions[:] = life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED]
 
 
 def _grown(array: Array, rows: int) -> Array:

@@ -14,12 +14,12 @@ import stat
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from ..terms import CaptureError
-from . import erf, etl, pcap, pcapng, snoop, via
+from . import erf, pcap, pcapng, snoop, via, xpress
 from .facts import Facts
 from .packets import Frames
 from .source import Unpacked, compression
@@ -40,7 +40,11 @@ from .walk import (
 )
 from .windows import PacketFacts
 
+if TYPE_CHECKING:
+    from . import etl
+
 CHUNK = 1 << 20
+_ALL_KERNELS = xpress  # etl.py is imported when it is needed; its kernel belongs to the set that machine code is made for
 BROKEN = -1
 
 
@@ -214,6 +218,8 @@ class Capture:
         for one in FORMATS:
             if one.head(self, first):
                 return one
+        from . import etl  # here, as nothing else of it is needed to read a packet capture
+
         if etl.looks_like(self.buf[: min(self.end, etl.HEAD)].tobytes()):
             self.format = "etl"
             self.trace = etl.Trace(self, self._file, self.buf[: self.end].tobytes())
@@ -282,7 +288,9 @@ class Capture:
         """Give the frames, chunk by chunk; each chunk's arrays are reused for the next."""
         try:
             if self.trace:
-                yield from etl.chunks(self.trace, len(self.columns))
+                from .etl import chunks
+
+                yield from chunks(self.trace, len(self.columns))
                 return
             while True:
                 count, why = self._walk()
