@@ -161,7 +161,7 @@ def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
         entry = _entry(k)
         compiled = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(entry)
         result = _result(compiled, types)
-        module = llvm.parse_assembly(str(result.library._final_module))
+        module = llvm.parse_assembly(str(result._asdict()["library"]._final_module))
         for function in module.functions:
             if function.name == result.fndesc.llvm_func_name:
                 function.name = f"pcapnat_{k.name}"
