@@ -57,3 +57,12 @@ def captures() -> list[str]:
     """The project's bundled captures."""
     here = os.path.join(os.path.dirname(os.path.dirname(__file__)), "captures")
     return sorted(os.path.join(folder, name) for folder, _, names in os.walk(here) for name in names if name.endswith((".pcap", ".pcapng")))
+
+
+@pytest.fixture(scope="session")
+def pairs(captures: list[str]) -> list[tuple[str, str]]:
+    """The bundled captures that show both sides of a box, inside first; a folder may hold other points, too."""
+    found = [(path, path.removesuffix("inside.pcap") + "outside.pcap") for path in captures if path.endswith("inside.pcap")]
+    assert found
+    assert all(outside in captures for _, outside in found)
+    return found

@@ -115,8 +115,8 @@ def check(m: Mappings, rows: np.ndarray, t: Translations) -> None:
     assert (np.diff(m.first_ns) >= 0).all(), "in the order they were first seen"
 
 
-def test_bundled_captures(captures: list[str]) -> None:
-    for inside, outside in zip(captures[::2], captures[1::2], strict=True):
+def test_bundled_captures(pairs: list[tuple[str, str]]) -> None:
+    for inside, outside in pairs:
         box = box_between(inside, outside)
         check(box.mappings, box.mapped, box.translations)
         assert len(box.mappings) > 0

@@ -182,8 +182,8 @@ def test_kinds_by_number() -> None:
     assert set(KINDS) == set(Translation)
 
 
-def test_rows_are_in_the_order_they_began_inside(captures: list[str]) -> None:
-    for inside, outside in zip(captures[::2], captures[1::2], strict=True):
+def test_rows_are_in_the_order_they_began_inside(pairs: list[tuple[str, str]]) -> None:
+    for inside, outside in pairs:
         assert inside.endswith("inside.pcap")
         assert outside.endswith("outside.pcap")
         box = analyze([Point("inside", (inside,)), Point("outside", (outside,))]).boxes[0]
