@@ -145,6 +145,11 @@ class Tracker:
             self._slots = wider
 
     @property
+    def total(self) -> int:
+        """Conversations met so far, those only quoted included."""
+        return int(self._totals[TOTAL])
+
+    @property
     def stray_fragments(self) -> int:
         """Fragments whose datagram's first one was not seen, or came in a later batch: they belong to no conversation."""
         return int(self._totals[LEFT])

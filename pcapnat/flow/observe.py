@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..message import Picker
 from ..terms import CaptureError, Point
 from ..wire import Batch, Capture, Outer, Progress, Quoted, Store, batches, glance
 from .conversation import Tracker
@@ -23,7 +24,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
                 raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
         opened.sort(key=lambda capture: (_first_time(capture), capture.path))
     frames = sum(glance(file, point.via).frames for file in point.files)
-    tracker, store = Tracker(frames), Store(frames)
+    tracker, store, picker = Tracker(frames), Store(frames), Picker()
     quoted: list[Quoted] = []
     outer: list[Outer] = []
     conversation, reverse, about, rows = [], [], [], []
@@ -34,6 +35,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             if point.interface is not None:
                 _only(capture, point.interface, batch)
             tracker.feed(batch)
+            picker.feed(batch, tracker.conversation, tracker.total)
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.carrier[:] += batch.first_row
             quoted.append(quotes)
@@ -62,6 +64,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         [f"{c.path}: {problem}" for c in opened for problem in (*c.problems, *c.notes)],
         Outer.join(outer),
         tracker.stray_fragments,
+        picker.finish(number, len(conversations)),
     )
     return port, opened
 
