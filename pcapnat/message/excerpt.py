@@ -47,7 +47,7 @@ LONGEST = 2048
 """Bytes of one message that are kept: a TLS greeting with post-quantum keys is as long."""
 UNKNOWN = 255
 """What a conversation speaks was looked for and not found."""
-TRIES = 6
+TRIES = 3
 """Payloads of a conversation that are looked at; 240 + n in `spoken`: n of them so far."""
 TRIED = 240
 MORE = 128
@@ -56,6 +56,14 @@ EACH = 1 << DHCP | 1 << DHCPV6 | 1 << DNS | 1 << MDNS | 1 << LLMNR | 1 << NBNS |
 """Topics of which every message is picked."""
 ONCE = 1 << TLS | 1 << HTTP | 1 << SSH | 1 << SMB
 """Topics of which the first message of a conversation is picked."""
+READ = EACH | 1 << FTP | 1 << SMB | 1 << NOT_KNOWN
+"""What conversations may speak whose later payloads are looked at."""
+LOW32 = 0xFFFFFFFF
+COPIED = (
+    "time_ns", "wire_len", "interface", "flags", "direction", "eth_dst", "eth_src", "ethertype", "vlan", "src", "dst", "proto", "ttl", "sport",
+    "dport", "seq", "icmp_type", "icmp_code", "payload_at", "payload_len",
+)  # fmt: skip
+"""Columns of Packets that are kept of a picked frame; the others are zero."""
 
 
 class Excerpts(Table):
@@ -70,7 +78,7 @@ class Excerpts(Table):
 
 @dataclass
 class Picked:
-    """Excerpts with their frames' columns and bytes.
+    """Excerpts with their frames' columns (those of COPIED) and bytes.
 
     spoken: (c,) topic of each conversation, 0 if not known. left: messages that found no room, by topic.
     """
@@ -134,21 +142,26 @@ def pick(buf: Any, frames: Any, count: int, p: Any, conversation: Any, spoken: A
     for i in range(count):
         flags = p.flags[i]
         size = signed(p.payload_len[i])
-        if flags & SHORT or (size == 0 and not flags & ICMP):
+        topic = NOT_KNOWN
+        c = -1
+        known = NOT_KNOWN
+        if flags & (IP | PORTS) == IP | PORTS:  # most frames end here: nothing said, or known not to matter
+            c = conversation[i] | 0
+            if size == 0 or c < 0 or not flags & (UDP | TCP):
+                continue
+            known = signed(spoken[c & LOW32])
+            if known == UNKNOWN or (known < TRIED and known & MORE == 0 and not READ >> known & 1):
+                continue
+        if flags & SHORT:
             continue
         have = signed(p.cap_len[i]) - signed(p.payload_at[i])
         if size < have:
             have = size
         at = frames.at[i] + signed(p.payload_at[i])
-        topic = NOT_KNOWN
         if not flags & IP:
             topic = on_link(p, i)
-        elif flags & PORTS and flags & (UDP | TCP):
-            c = conversation[i]
-            if c < 0:
-                continue
-            known = signed(spoken[c])
-            if known == UNKNOWN or have < 1:
+        elif c >= 0:
+            if have < 1:
                 continue
             if known == NOT_KNOWN or known >= TRIED:
                 if flags & UDP:
@@ -157,10 +170,10 @@ def pick(buf: Any, frames: Any, count: int, p: Any, conversation: Any, spoken: A
                     topic = segment(buf, at, have, signed(p.sport[i]), signed(p.dport[i]))
                 if topic == NOT_KNOWN:
                     tries = (known if known >= TRIED else TRIED) + 1
-                    spoken[c] = UNKNOWN if tries > TRIED + TRIES else tries
+                    spoken[c] = UNKNOWN if tries >= TRIED + TRIES else tries
                     continue
                 spoken[c] = topic
-                if topic == TLS and buf[at + 5] == 1 and have >= 5 and load16(buf, at + 3) + 5 > size:
+                if topic == TLS and have >= 6 and buf[at + 5] == 1 and load16(buf, at + 3) + 5 > size:
                     spoken[c] = TLS | MORE
                 if not (EACH | ONCE) >> topic & 1:
                     continue
@@ -199,8 +212,8 @@ class Picker:
     def __init__(self) -> None:
         self._spoken = np.zeros(1 << 10, np.uint8)
         self._found: tuple[Array, ...] = ()
-        self._parts: list[Excerpts] = []
-        self._packets: list[Packets] = []
+        self._parts: list[list[Array]] = []
+        self._packets: list[list[Array]] = []
         self._data = bytearray()
         self._count = 0
         self._left: Counter[Topic] = Counter()
@@ -220,34 +233,32 @@ class Picker:
             self._keep(batch, conversation, *(column[:n] for column in self._found))
 
     def _keep(self, batch: Batch, conversation: Array, rows: Array, topics: Array, starts: Array, sizes: Array) -> None:
-        ends = len(self._data) + np.cumsum(sizes)
-        room = min(int(np.searchsorted(ends, MOST_BYTES, "right")), MOST_EXCERPTS - self._count)
+        room = MOST_EXCERPTS - self._count
+        if len(self._data) + len(rows) * LONGEST > MOST_BYTES:
+            room = min(room, int(np.searchsorted(len(self._data) + np.cumsum(sizes), MOST_BYTES, "right")))
         if room < len(rows):
             for topic, n in zip(*np.unique(topics[room:], return_counts=True), strict=True):
                 self._left[Topic(int(topic))] += int(n)
-            rows, topics, starts, sizes, ends = rows[:room], topics[:room], starts[:room], sizes[:room], ends[:room]
+            rows, topics, starts, sizes = rows[:room], topics[:room], starts[:room], sizes[:room]
         buf = batch.chunk.buf.data
-        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-            self._data += buf[start : start + size]
-        self._parts.append(
-            Excerpts(
-                row=rows.astype(np.int64) + batch.first_row,
-                topic=topics.copy(),
-                conversation=conversation[rows].astype(np.int64),
-                start=ends - sizes,
-                size=sizes.copy(),
-            )
-        )
-        self._packets.append(batch.packets.take(rows))
-        self._count += room
+        self._data += b"".join([buf[start : start + size] for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)])
+        packets = batch.packets
+        self._parts.append([rows + batch.first_row, topics.copy(), conversation[rows], sizes.copy()])
+        self._packets.append([getattr(packets, name)[rows] for name in COPIED])
+        self._count += len(rows)
 
     def finish(self, number: Array, conversations: int) -> Picked:
         """Everything picked. number: the row in Conversations of each conversation fed (-1: dropped), -1 at its end."""
-        excerpts = Excerpts.join(self._parts)
+        excerpts, packets = Excerpts.empty(self._count), Packets.empty(self._count)
+        for name, parts in zip(("row", "topic", "conversation", "size"), zip(*self._parts, strict=True), strict=False):
+            np.concatenate(parts, out=getattr(excerpts, name), casting="unsafe")
+        for name, parts in zip(COPIED, zip(*self._packets, strict=True), strict=False):
+            np.concatenate(parts, out=getattr(packets, name))
+        excerpts.start[:] = np.cumsum(excerpts.size) - excerpts.size
         excerpts.conversation[:] = number[excerpts.conversation]
         spoken = np.zeros(conversations, np.uint8)
         known = self._spoken[: len(number) - 1] & 127
         known[self._spoken[: len(number) - 1] >= TRIED] = NOT_KNOWN
         kept = number[:-1][: len(known)] >= 0
         spoken[number[:-1][: len(known)][kept]] = known[kept]
-        return Picked(excerpts, Packets.join(self._packets), bytes(self._data), spoken, self._left)
+        return Picked(excerpts, packets, bytes(self._data), spoken, self._left)
