@@ -81,7 +81,9 @@ MARKS = (
     (Flag.SHORT, "with a header that ends beyond the captured bytes"),
     (Flag.BAD, "with a header that contradicts itself"),
     (Flag.OTHER_LINK, "of a protocol above the link, or a link type, that is not decoded"),
-    (Flag.FRAGMENT, "that are IP fragments; all but each first one belong to no conversation here"),
+    (Flag.PROTECTED, "whose body is encrypted on the link (802.11, MACsec): what they carry is not known"),
+    (Flag.DEEP, "with more tunnels in one another than are followed"),
+    (Flag.FRAGMENT, "that are IP fragments; only the first of a datagram is counted in its conversation, as in Wireshark"),
     (Flag.NO_TIME, "without a time in the file"),
     (Flag.BAD_TIME, "with a time beyond the year 2262"),
 )
@@ -93,4 +95,6 @@ def _notes(ports: list[Port]) -> list[str]:
         for flag, says in MARKS:
             if count := int((port.packets.flags & int(flag) != 0).sum()):
                 notes.append(f"{port.name}: {count} frames {says}")
+        if port.stray_fragments:
+            notes.append(f"{port.name}: {port.stray_fragments} fragments belong to no conversation: their first one was not seen")
     return notes

@@ -60,8 +60,8 @@ READ = EACH | 1 << FTP | 1 << SMB | 1 << NOT_KNOWN
 """What conversations may speak whose later payloads are looked at."""
 LOW32 = 0xFFFFFFFF
 COPIED = (
-    "time_ns", "wire_len", "interface", "flags", "direction", "eth_dst", "eth_src", "ethertype", "vlan", "src", "dst", "proto", "ttl", "sport",
-    "dport", "seq", "icmp_type", "icmp_code", "payload_at", "payload_len",
+    "time_ns", "wire_len", "interface", "flags", "direction", "eth_dst", "eth_src", "ethertype", "vlan", "src", "dst", "proto",
+    "ttl", "sport", "dport", "seq", "icmp_type", "icmp_code", "payload_at", "payload_len",
 )  # fmt: skip
 """Columns of Packets that are kept of a picked frame; the others are zero."""
 
