@@ -325,7 +325,7 @@ def test_kernels_that_break_the_rules_are_refused() -> None:
 
 
 def test_addresses_belong_to_one_table(machine_code: dict[str, Callable[[int], int]]) -> None:
-    """A copy, an unpickled and a joined table have columns of their own; one that gave its rows away and tables of another kind are refused."""
+    """Copied, unpickled and joined tables have columns of their own; one that gave its rows away and one of another kind are refused."""
     scaled.native = machine_code["scaled"]
     rows, pair = np.ones((4, 2), np.int64), Pair.empty(2)
     scaled(pair, rows, 1)
