@@ -32,7 +32,7 @@ def conversations(
     """The conversations of one capture; memory grows with conversations, not with frames."""
     frames = glance(path, via).frames
     kernel.prepare(frames, say)
-    capture, tracker = Capture(path, via=via), Tracker(frames)
+    capture, tracker = Capture(path, via=via), Tracker(frames, carriers=True)
     for batch in batches(capture, 0, progress):
         tracker.feed(batch)
     if say:

@@ -87,6 +87,7 @@ def _conversations(c: Conversations) -> list[Json]:
         c.rtt_ns.tolist(),
         (c.first_row + 1).tolist(),
         c.errors.tolist(),
+        c.carries().tolist(),
         strict=True,
     )
     return [
@@ -109,6 +110,7 @@ def _conversations(c: Conversations) -> list[Json]:
             "rtt_ns": rtt if rtt >= 0 else None,
             "first_frame": frame,
             "icmp_errors": errors,
+            "carries_tunnel": carries,
         }
         for i, (
             proto,
@@ -130,6 +132,7 @@ def _conversations(c: Conversations) -> list[Json]:
             rtt,
             frame,
             errors,
+            carries,
         ) in enumerate(columns)
     ]
 
