@@ -403,28 +403,8 @@ def track(
         if stop > count:
             stop = count
         look_ahead(p, start, stop, slots, mask, life, totals, hashes)
-        quote, outer = follow(
-            p,
-            start,
-            stop,
-            first_row,
-            q,
-            quote,
-            o,
-            outer,
-            outers,
-            carriers,
-            parts,
-            slots,
-            mask,
-            keys,
-            life,
-            totals,
-            hashes,
-            conversation,
-            reverse,
-            about,
-        )
+        quote, outer = follow(p, start, stop, first_row, q, quote, o, outer, outers, carriers, parts, slots, mask, keys, life, totals,
+                              hashes, conversation, reverse, about)  # fmt: skip
     if totals[LEFT] != waiting:
         for i in range(count):
             if conversation[i] < -1:
