@@ -20,6 +20,7 @@ from . import clock as clocks
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .port import Port
+from .vote import STREAM
 
 ENOUGH_BITS = 24.0
 """A pair needs this much in all: one in 16 million by chance."""
@@ -71,12 +72,38 @@ def cross(here: Port, there: Port) -> Crossing:
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
     matches = _matches(candidates, chosen, margin)
+    streams, clock = _streams(here, there, matches, clock)
+    matches = Matches.join([matches, streams])
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
+
+
+def _streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tuple[Matches, Clock]:
+    """TCP conversations that share what they say and nothing else: a box that ends connections, or rewrites sequence numbers.
+
+    Only among those without a counterpart: what another conversation says too proves nothing against one that is matched.
+    """
+    left_here, left_there = _left(here, matched.here), _left(there, matched.there)
+    if not left_here.any() or not left_there.any():
+        return Matches.empty(0), clock
+    index = Index(here, there, left_here, left_there, (STREAM,))
+    candidates = index.candidates(strict=False)
+    if clock.offset_ns is None:
+        clock = _clock(index, candidates)
+    _judge(candidates, here, there, clock)
+    return _matches(candidates, *_assign(candidates)[:2]), clock
+
+
+def _left(port: Port, matched: Array) -> Array:
+    """(c,) the TCP conversations of a port that have no counterpart and said something."""
+    c = port.conversations
+    left = np.asarray(c.proto == 6)
+    left[matched] = False
+    return left
 
 
 def _clock(index: Index, candidates: Candidates) -> Clock:
@@ -104,8 +131,8 @@ def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     flip = c.flip == 1
     near_address, near_port = _other_end(b, c.there, flip, False)
     far_address, far_port = _other_end(b, c.there, flip, True)
-    same_a = (a.a[c.here] == near_address).all(axis=1)
-    same_b = (a.b[c.here] == far_address).all(axis=1)
+    same_a = same_host(a.a[c.here], near_address)
+    same_b = same_host(a.b[c.here], far_address)
     same_a_port, same_b_port = a.a_port[c.here] == near_port, a.b_port[c.here] == far_port
     # ICMP identifiers stand at both ends and are translated as one: only the address counts.
     query = np.isin(a.proto[c.here], (1, 58))
@@ -121,6 +148,13 @@ def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     sure = c.packet_bits >= SURE_BITS
     usual = np.isin(host, np.unique(host[sure]))
     c.bits[:] += np.where(usual & ~sure, 6.0, 0.0)
+
+
+def same_host(one: Array, other: Array) -> Array:
+    """(n,) whether two addresses are the same, or an IPv4 address and an IPv6 address that ends in it (RFC 6052 2.2, /96)."""
+    v4 = (one[:, 0] == 0) & (one[:, 1] >> np.uint64(32) == 0xFFFF), (other[:, 0] == 0) & (other[:, 1] >> np.uint64(32) == 0xFFFF)
+    embedded = (v4[0] != v4[1]) & ((one[:, 1] ^ other[:, 1]) & np.uint64(0xFFFFFFFF) == 0)
+    return np.asarray((one == other).all(axis=1) | embedded)
 
 
 def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
