@@ -20,7 +20,7 @@ from . import clock as clocks
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .port import Port
-from .vote import STREAM
+from .stream import ended, streams
 
 ENOUGH_BITS = 24.0
 """A pair needs this much in all: one in 16 million by chance."""
@@ -46,6 +46,7 @@ class Matches(Table):
     by = column("int64", "what it rests on, see By")
     outward = column("int8", "direction a to b here: 1 leaves through the box, -1 comes from it, 0 unknown")
     hairpin = column("uint8", "1 if both conversations are at the first port")
+    ended = column("uint8", "1 if the box ends the TCP connection and has another one of its own on the other side")
 
     def confidence(self) -> Array:
         """Odds of the pair against its best rival or chance, as a probability; never said to be certain."""
@@ -72,8 +73,7 @@ def cross(here: Port, there: Port) -> Crossing:
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
     matches = _matches(candidates, chosen, margin)
-    streams, clock = _streams(here, there, matches, clock)
-    matches = Matches.join([matches, streams])
+    matches, clock = _with_streams(here, there, matches, clock)
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
@@ -82,28 +82,15 @@ def cross(here: Port, there: Port) -> Crossing:
     return crossing
 
 
-def _streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tuple[Matches, Clock]:
-    """TCP conversations that share what they say and nothing else: a box that ends connections, or rewrites sequence numbers.
-
-    Only among those without a counterpart: what another conversation says too proves nothing against one that is matched.
-    """
-    left_here, left_there = _left(here, matched.here), _left(there, matched.there)
-    if not left_here.any() or not left_there.any():
-        return Matches.empty(0), clock
-    index = Index(here, there, left_here, left_there, (STREAM,))
-    candidates = index.candidates(strict=False)
-    if clock.offset_ns is None:
-        clock = _clock(index, candidates)
+def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tuple[Matches, Clock]:
+    """Also the TCP conversations that a box ended or renumbered, among those without a counterpart."""
+    candidates, clock = streams(here, there, matched.here, matched.there, clock)
+    if not len(candidates):
+        return matched, clock
     _judge(candidates, here, there, clock)
-    return _matches(candidates, *_assign(candidates)[:2]), clock
-
-
-def _left(port: Port, matched: Array) -> Array:
-    """(c,) the TCP conversations of a port that have no counterpart and said something."""
-    c = port.conversations
-    left = np.asarray(c.proto == 6)
-    left[matched] = False
-    return left
+    more = _matches(candidates, *_assign(candidates)[:2])
+    more.ended[:] = ended(here, there, more.here, more.there)
+    return Matches.join([matched, more]), clock
 
 
 def _clock(index: Index, candidates: Candidates) -> Clock:
@@ -234,6 +221,7 @@ def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:
         by=c.by[k],
         outward=np.sign(c.outward[k]).astype(np.int8),
         hairpin=np.zeros(len(k), np.uint8),
+        ended=np.zeros(len(k), np.uint8),
     )
 
 

@@ -16,7 +16,8 @@ MANY = 64
 
 # What a match rests on; By in fingerprint.py gives the bits their names.
 ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END = 1, 2, 4, 8, 16, 32, 64
-IN_STREAM = 256
+IN_STREAM, ANSWERED = 256, 512
+"""In what both ends say one after the other: shared from a to b, and from b to a."""
 
 # Thousandths of a bit. A lone SYN proves its 32 bits of sequence number, an acknowledgment nearly as much again: the two
 # are not quite independent. A payload proves what it holds, up to 40 bits: longer ones repeat, too.
@@ -206,7 +207,7 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
         while i >= 0:
             if family != REFINED:
                 bits = weight(here, i, family) - log2[many]
-                by = basis(here, i) if family == PLAIN else IN_STREAM
+                by = basis(here, i) if family == PLAIN else ANSWERED if reverse_here[i] else IN_STREAM
             else:
                 bits = IP_ID_BITS + common * (weight(here, i, PLAIN) >> 1) - log2[many]
                 by = IP_ID | (basis(here, i) if common else 0)

@@ -242,6 +242,7 @@ def _translations(t: Translations) -> list[Json]:
         t.by.tolist(),
         t.inside_row.tolist(),
         t.outside_row.tolist(),
+        t.ended.tolist(),
         strict=True,
     )
     rows = []
@@ -266,6 +267,7 @@ def _translations(t: Translations) -> list[Json]:
         rests_on,
         inside,
         outside,
+        ended,
     ) in columns:
         row = {
             "proto": protocol_name(proto),
@@ -283,6 +285,8 @@ def _translations(t: Translations) -> list[Json]:
         }
         if hairpin:
             row["hairpin"] = True
+        if ended:
+            row["tcp_ended"] = True
         rows.append(row)
     return rows
 
