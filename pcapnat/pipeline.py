@@ -86,9 +86,8 @@ WITNESSES = ("dpkt", "tshark")
 
 def _hear(one: Shown, heard: Witnesses) -> None:
     """Lay our reading of a frame beside the witnesses'."""
-    member, about = one.picked.conversation, one.picked.about
-    stream, quoted = (m.stream if m else None for m in (member, about))
-    ours = own_view(one.picked.frame, one.checksums, stream, quoted)
+    member = one.picked.conversation
+    ours = own_view(one.picked.frame, one.checksums, member.stream if member else None, one.picked.about_stream)
     views: dict[str, View | None] = {name: getattr(heard, name).get(one.picked.frame.number) for name in WITNESSES}
     one.wireshark_number = heard.numbers.get(one.picked.frame.number)
     one.rows = compared(ours, list(views.values()))

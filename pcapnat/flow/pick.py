@@ -35,11 +35,15 @@ class Membership:
 
 @dataclass
 class Picked:
-    """A frame; the conversation it belongs to, if any; and the one that the packet an ICMP error quotes belongs to."""
+    """A frame; the conversation it belongs to, if any; and the one that the packet an ICMP error quotes belongs to.
+
+    about_stream: Wireshark's number of the latter, which it has also if none of its own frames was seen.
+    """
 
     frame: Single
     conversation: Membership | None = None
     about: Membership | None = None
+    about_stream: int | None = None
 
 
 @dataclass
@@ -74,6 +78,7 @@ def pick(capture: Capture, numbers: list[int], progress: Progress | None = None)
         picked, quoted = one.picked, one.picked.frame.quoted
         picked.conversation = _membership(conversations, rows, one.conversation)
         picked.about = _membership(conversations, rows, one.about)
+        picked.about_stream = tracker.stream(one.about)
         if picked.conversation and one.reverse:
             picked.conversation = replace(picked.conversation, forward=False)
         if picked.about and quoted and (text(*quoted.src), quoted.sport) != (picked.about.a, picked.about.a_port):

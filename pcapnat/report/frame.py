@@ -98,7 +98,9 @@ def _belongs(picked: Picked) -> list[str]:
     if picked.about:
         lines.append(f"about the conversation {member_text(picked.about)}")
     elif Flag.QUOTE in picked.frame.flags:
-        lines.append("about no conversation that was seen before")
+        stream = picked.about_stream
+        proto = protocol_name(picked.frame.quoted.proto) if picked.frame.quoted else ""
+        lines.append("about no conversation that was seen before" + (f" ({proto}.stream eq {stream})" if stream is not None else ""))
     return lines
 
 

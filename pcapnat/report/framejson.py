@@ -47,6 +47,7 @@ def _frame(one: Shown, show: Show, size: int) -> Json:
         "quoted": {name: _value(name, value) for name, value in quoted_values(frame).items()} or None,
         "conversation": _member(picked.conversation),
         "about": _member(picked.about),
+        "about_stream": picked.about_stream,
         "ports": [
             {"end": which, "port": port, "class": kind, "usual_service": usual or None} for which, port, kind, usual in port_rows(frame)
         ],

@@ -103,14 +103,15 @@ NO_SUM_6 = "none was made, which IPv6 allows in tunnels only"
 PART = "a fragment: the sum covers the whole datagram"
 NO_LENGTH = "the IP length is 0: cutting into segments was left to the network card, and the sum with it"
 NO_END = "the header does not tell the address or the length that the sum covers"
-WRONG_SENT = "usual in packets the capturing host sent: its network card makes the sum afterwards"
+WRONG_SENT = "usual where the capturing host sends: its network card makes the sum afterwards (offload)"
 WRONG_RECEIVED = "the packet was received: it was damaged, or changed without making the sum anew"
+WRONG_EITHER = f"{WRONG_SENT}; in a packet it received: damaged, or changed without making the sum anew"
 
 
 def meaning(checksum: Checksum, direction: int) -> str:
     """What a reader should make of a checksum, given which way the frame went (0 not known, 1 in, 2 out); "" if there is nothing to say."""
     if checksum.state is State.WRONG:
-        return WRONG_RECEIVED if direction == 1 else WRONG_SENT
+        return {1: WRONG_RECEIVED, 2: WRONG_SENT}.get(direction, WRONG_EITHER)
     return checksum.says
 
 
@@ -142,17 +143,16 @@ def _transport(data: bytes, above: Above, depth: int, version: int) -> Iterator[
         unknown = PART
     elif len(body) < size and not unknown:
         unknown = CUT.format(len(body), size)
-    if unknown and found == partial and above.whole and not above.unknown:
-        yield Checksum(depth, name, found, None, State.LEFT, PARTIAL)
-    elif unknown:
-        yield Checksum(depth, name, found, None, State.UNKNOWN, unknown)
+    body, start = body[:size], folded(pseudo)
+    right = folded(body, start) == 0xFFFF
+    if unknown and not (right and unknown == NO_LENGTH):
+        left = found == partial and above.whole and unknown != NO_END
+        yield Checksum(depth, name, found, None, State.LEFT if left else State.UNKNOWN, PARTIAL if left else unknown)
     else:
-        body = body[:size]
-        start = folded(pseudo)
         expected = 0xFFFF - folded(body[:field] + b"\0\0" + body[field + 2 :], start)
         if above.proto == 17:
             expected = expected or 0xFFFF
-        yield _judged(depth, name, found, expected, folded(body, start) == 0xFFFF, partial)
+        yield _judged(depth, name, found, expected, right, partial)
 
 
 def _above_4(data: bytes, at: int) -> Above | None:

@@ -107,9 +107,10 @@ def number(shown: str) -> int:
 
 
 def _time(shown: str) -> int:
+    """Nanoseconds of an epoch time; more than nine digits behind the point are a second or more, which tshark does not carry over."""
     seconds, _, fraction = shown.partition(".")
     whole = int(seconds) * 1_000_000_000
-    part = int(fraction.ljust(9, "0")[:9] or 0)
+    part = int(fraction.ljust(9, "0") or 0)
     return whole - part if seconds.startswith("-") else whole + part
 
 
@@ -254,10 +255,10 @@ def _level(protos: list[_Proto]) -> Level:
     head, fields = protos[0], level.fields
     _read([head], IPV4 if head.name == "ip" else IPV6, fields)
     more, at = _all(protos, ("ip.flags.mf", "ipv6.fraghdr.more")), _all(protos, ("ip.frag_offset", "ipv6.fraghdr.offset"))
-    if more and at and (more[0] or at[0]):
-        fields["frag_offset"] = at[0]
+    if more and at and (more[-1] or at[-1]):
+        fields["frag_offset"] = at[-1]
     if ident := _all(protos, ("ipv6.fraghdr.ident",)):
-        fields["ip_id"] = ident[0]
+        fields["ip_id"] = ident[-1]
     if chain := _all(protos, NEXT):
         fields["proto"] = chain[-1]
     above = next((p for p in protos if p.name in ABOVE), None)

@@ -116,8 +116,7 @@ def _outer(row: NamedTuple, frame: Single) -> Level:
     if values["proto"] == 17:
         fields |= {name: values[name] for name in ("sport", "dport")}
     inside = {name: _value(name, values[name]) for name in ("eth_dst", "eth_src") if values["eth_dst"] or values["eth_src"]}
-    if values["key"]:
-        inside["key"] = values["key"]
+    inside["key"] = values["key"]
     if values["vlan"] >= 0:
         inside["vlan"] = values["vlan"]
     return Level(fields, inside)
