@@ -189,7 +189,7 @@ def _above_6(data: bytes, at: int) -> Above | None:
     stop = start + total if total else len(data)
     whole, unknown = True, "" if total else NO_LENGTH
     for _ in range(EXTENSIONS):
-        if start + 8 > len(data) or proto not in (0, 43, 44, 51, 60, 135, 139, 140):
+        if start + 8 > len(data) or proto not in (0, 43, 44, 51, 60, 140):
             break
         size = 8 if proto == 44 else 8 + data[start + 1] * (4 if proto == 51 else 8)
         if proto == 44:

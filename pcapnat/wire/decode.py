@@ -102,7 +102,7 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
         end = ip_end
     later = False
     for _ in range(EXTENSIONS):
-        if proto == 0 or proto == 43 or proto == 60 or proto == 135 or proto == 139 or proto == 140:
+        if proto == 0 or proto == 43 or proto == 60 or proto == 140:  # Mobility and HIP are the message: nothing lies behind them
             if at + 8 > end:
                 p.proto[i] = proto
                 return flags | SHORT, quoted
