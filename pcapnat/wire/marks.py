@@ -31,7 +31,7 @@ MARKS = {
     Flag.DEEP: "More tunnels in one another than are followed: the columns hold the eighth's packet.",
     Flag.NOTED: "The file says something about this frame in words: a comment or a verdict.",
 }
-"""In the order of Flag's members; a test sees that none is missing."""
+"""A test sees that none is missing."""
 
 
 def marks(flags: int) -> list[tuple[str, str]]:

@@ -51,6 +51,7 @@ def views(pieces: Iterable[bytes]) -> Iterator[tuple[int, View]]:
                 if element.tag == "packet":
                     yield _packet(element)
                     element.clear()
+        parser.close()
     except ParseError as error:
         raise PcapnatError(f"its answer cannot be read ({error})") from None
 

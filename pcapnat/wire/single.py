@@ -78,7 +78,9 @@ class Single:
             return bool(flags & Flag.IP) and (not flags & Flag.V6 or bool(flags & Flag.FRAGMENT) or value > 0)
         if name in ("eth_dst", "eth_src"):
             return self.has_macs[name == "eth_src"]
-        return bool(value) if name in IF_GIVEN else True
+        if name in ("payload_at", "payload_len"):
+            return self.row.payload_at > 0
+        return bool(value) if name in IF_GIVEN else value >= 0 if name == "offset" else True
 
 
 NEEDS = {
@@ -104,7 +106,7 @@ NEEDS = {
     "key": Flag.KEY,
 }
 """Marks of which one must be set for a column to mean something."""
-IF_GIVEN = {"direction", "packet_id", "ethertype", "payload_at"}
+IF_GIVEN = {"direction", "packet_id", "ethertype"}
 """Columns whose 0 says that there is none."""
 
 
@@ -115,6 +117,8 @@ def single(capture: Capture, chunk: Chunk, row: int, number: int) -> Single:
     found = dissect(chunk.buf[at : at + size].tobytes(), one, capture.interfaces[int(one.interface[0])], number, chunk.base + at)
     if not capture.sided:
         found.row = found.row._replace(direction=0, packet_id=0)
+    if capture.trace or capture.via:  # the bytes do not lie in the file as they are
+        found.row = found.row._replace(offset=-1)
     if found.flags & Flag.NOTED:
         found.said = list(pcapng.said(capture, row))[:MOST_SAID]
     if chunk.facts is not None:

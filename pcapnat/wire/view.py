@@ -163,9 +163,10 @@ def compared(ours: View, theirs: list[View | None]) -> list[Row]:
     count = max(1, len(ours.levels))
     mine = _flat(ours, count)
     others = [_flat(view, count) if view else {} for view in theirs]
-    mine[HEADERS] = len(ours.levels)
+    if ours.levels:
+        mine[HEADERS] = len(ours.levels)
     for view, other in zip(theirs, others, strict=True):
-        if view and (len(view.levels) > len(ours.levels) or (len(view.levels) == len(ours.levels) and ours.levels)):
+        if view and view.levels and len(view.levels) >= len(ours.levels):
             other[HEADERS] = len(view.levels)  # a witness that knows fewer tunnels than we has no opinion
     rows = []
     for name in _names(count):
