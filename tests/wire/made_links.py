@@ -63,6 +63,11 @@ def nflog(family: int, *attributes: tuple[int, bytes]) -> bytes:
     return out + struct.pack("<HH", 4 + len(ip4(17, udp()) if family == 2 else ip6(17, udp())), 9)
 
 
+def mirrored(address: bytes) -> bytes:
+    """An address as FDDI sends it, the highest bit of each byte first."""
+    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in address)
+
+
 RING = b"\x10\x40" + ROUTER + HOST
 ROUTED = b"\x10\x40" + ROUTER + bytes([HOST[0] | 0x80]) + HOST[1:] + b"\x06\x30\0\x1a\0\x2b"
 FIBRE = b"\x10\0" + ROUTER + b"\x10\0" + HOST
@@ -83,7 +88,7 @@ LINK_CASES = [
     linked("ppp, fields compressed", 9, b"\x21"),
     linked("ppp, address left out", 9, b"\0\x21"),
     linked("ppp to mpls", 9, b"\xff\x03\x02\x81" + bytes.fromhex("000141ff"), marks=TUNNEL),
-    linked("fddi", 10, b"\x50" + ROUTER + HOST + LLC_IP, **MACS),
+    linked("fddi", 10, b"\x50" + mirrored(ROUTER) + mirrored(HOST) + LLC_IP, **MACS),
     linked("atm, number of some BSDs", 11, LLC_IP),
     linked("ppp in hdlc", 50, b"\xff\x03\0\x21"),
     linked("ppp in cisco's hdlc", 50, b"\x0f\0\x08\0"),
