@@ -158,7 +158,8 @@ IPV6: Rows = (
     ("ttl", ("ipv6.hlim",), number),
     ("tos", ("ipv6.tclass",), number),
 )
-NEXT = ("ipv6.hopopts.nxt", "ipv6.routing.nxt", "ipv6.dstopts.nxt", "ipv6.fraghdr.nxt", "ah.next_header")
+NEXT_4 = ("ah.next_header",)
+NEXT_6 = ("ipv6.hopopts.nxt", "ipv6.routing.nxt", "ipv6.dstopts.nxt", "ipv6.fraghdr.nxt", *NEXT_4)
 ABOVE: dict[str, Rows] = {
     "tcp": (
         ("sport", ("tcp.srcport",), number),
@@ -260,7 +261,7 @@ def _level(protos: list[_Proto]) -> Level:
         fields["frag_offset"] = at[-1]
     if ident := _all(protos, ("ipv6.fraghdr.ident",)):
         fields["ip_id"] = ident[-1]
-    if chain := _all(protos, NEXT):
+    if chain := _all(protos, NEXT_4 if head.name == "ip" else NEXT_6):
         fields["proto"] = chain[-1]
     above = next((p for p in protos if p.name in ABOVE), None)
     if above is not None:

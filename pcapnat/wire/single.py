@@ -79,7 +79,7 @@ class Single:
         if name in ("eth_dst", "eth_src"):
             return self.has_macs[name == "eth_src"]
         if name in ("payload_at", "payload_len"):
-            return self.row.payload_at > 0
+            return bool(self.row.payload_at)
         return bool(value) if name in IF_GIVEN else value >= 0 if name == "offset" else True
 
 

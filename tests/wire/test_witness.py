@@ -70,7 +70,6 @@ KNOWN: dict[str, tuple[set[str], str]] = {
     "ipv4 shorter than its header": ({"headers", "src", "dst", "proto", "ttl", "tos", "ip_id", "ip_checksum"}, BAD),
     "ipv6 version 4": ({"headers", "src", "dst", "proto", "ttl", "tos", "sport", "dport", "checksum"}, BAD),
     "null of another family": ({"eth_dst", "eth_src", "ethertype"}, "dpkt takes any other family for Ethernet"),
-    "fddi": ({"eth_dst", "eth_src"}, "Wireshark reverses the bits of FDDI's addresses; which order they have depends on who captured"),
     "802.11 beacon": ({"eth_dst", "eth_src"}, NO_DATA),
     "802.11 without data": ({"eth_dst", "eth_src"}, NO_DATA),
     "frame relay": ({"stream"}, CIRCUIT),
