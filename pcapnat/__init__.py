@@ -32,6 +32,7 @@ __all__ = [
     "mappings",
     "observe",
     "read",
+    "show",
     "sockets",
     "translations",
 ]
@@ -49,6 +50,7 @@ _WHERE = {
     "mappings": "nat",
     "observe": "flow",
     "read": "wire",
+    "show": "pipeline",
     "sockets": "flow",
     "translations": "nat",
 }
