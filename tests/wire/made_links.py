@@ -60,7 +60,7 @@ def nflog(family: int, *attributes: tuple[int, bytes]) -> bytes:
     out = struct.pack("<BBH", family, 0, 0)
     for kind, value in attributes:
         out += struct.pack("<HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-    return out + struct.pack("<HH", 4 + len(ip4(17, udp()) if family == 2 else ip6(17, udp())), 9)
+    return out + struct.pack("<HH", 4 + len(ip6(17, udp()) if family == 10 else ip4(17, udp())), 9)
 
 
 def mirrored(address: bytes) -> bytes:
@@ -143,6 +143,8 @@ LINK_CASES = [
     linked("ipnet, ipv6", 226, b"\1\x1a\0\0" + struct.pack(">I", 85) + bytes(16), 0x86DD),
     linked("nflog", 239, nflog(2, (1, bytes(4)), (10, b"abc\0"))),
     linked("nflog, ipv6", 239, nflog(10), 0x86DD),
+    linked("nflog of a bridge", 239, nflog(7, (1, b"\x08\0\2\0"), (16, ROUTER + HOST + b"\x08\0")), **MACS),
+    linked("nflog with the Ethernet header", 239, nflog(2, (1, b"\x08\0\2\0"), (16, ROUTER + HOST + b"\x08\0")), **MACS),
     linked("netanalyzer", 240, bytes(4) + ether(0x0800, b""), **MACS),
     linked("netanalyzer, transparent", 241, bytes(4) + b"\x55" * 7 + b"\xd5" + ether(0x0800, b""), **MACS),
     linked("ip over infiniband", 242, bytes(40) + b"\x08\0\0\0"),
@@ -165,7 +167,9 @@ NO_IP = [
     Case("802.11 beacon", 105, b"\x80\0" + bytes(30), OTHER),
     Case("802.11 without data", 105, wlan(kind=0x48), OTHER),
     Case("macsec, encrypted", 1, ether(0x88E5, b"\x0c\0\0\0\0\1" + DATA), OTHER | Flag.PROTECTED, {**LINK_COLUMNS, "ethertype": 0x88E5}),
-    Case("nflog of a bridge", 239, nflog(7) + DATA, OTHER),
+    Case("nflog of a bridge that does not say what", 239, nflog(7) + DATA, OTHER),
+    Case("nflog of a bridge, arp", 239, nflog(7, (1, b"\x08\x06\2\0"), (16, ROUTER + HOST + b"\x08\x06")) + bytes(28), Flag(0),
+         {**MACS, "ethertype": 0x0806}),
     Case("juniper without link header", 178, b"MGC\x02" + DATA, OTHER),
     Case("ppi of another link", 192, struct.pack("<BBHI", 0, 0, 8, 3) + bytes(40), OTHER),
 ]
