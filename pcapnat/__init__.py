@@ -33,6 +33,7 @@ __all__ = [
     "mappings",
     "observe",
     "read",
+    "show",
     "sockets",
     "translations",
 ]
@@ -50,6 +51,7 @@ _WHERE = {
     "mappings": "nat",
     "observe": "flow",
     "read": "wire",
+    "show": "pipeline",
     "sockets": "flow",
     "translations": "nat",
 }

@@ -150,6 +150,32 @@ def info(file: str, style: str, write: str | None, via: str | None) -> None:
 
 
 @cli.command()
+@click.argument("file")
+@click.argument("frames", nargs=-1, required=True, metavar="FRAME...")
+@click.option("--witness", is_flag=True, help="Lay it beside what dpkt and tshark read, field by field.")
+@click.option("--bytes", "size", type=click.IntRange(min=0), default=128, show_default=True, help="Bytes of each frame to dump.")
+@FORMAT
+@WRITE
+@VIA
+def show(file: str, frames: tuple[str, ...], witness: bool, size: int, style: str, write: str | None, via: str | None) -> None:
+    """Print single frames as they are read: columns, marks, tunnels, checksums, conversation, bytes.
+
+    FRAME is a number as Wireshark counts, from 1, or a range of them (5-9).
+
+    \b
+    Examples:
+      pcapnat show capture.pcapng 7
+      pcapnat show capture.pcapng 1-3 250 --witness
+    """
+    from . import pipeline, report
+
+    told = _Progress()
+    found = pipeline.show(file, parse_frames(frames), told.say, told, via, witness)
+    told.done()
+    _print(report.show_json(found, size) if style == "json" else report.terminal(report.frame_sections(found, size), _colour(write)), write)
+
+
+@cli.command()
 @FORMAT
 @WRITE
 @LIMIT
@@ -204,6 +230,27 @@ def parse_points(arguments: tuple[str, ...]) -> list[Point]:
     if sum(file == "-" for point in found.values() for file in point.files) > 1:
         raise PcapnatError("-: standard input can be given once only")
     return list(found.values())
+
+
+MOST_FRAMES = 1_000
+"""Frames that one command shows."""
+
+
+def parse_frames(arguments: tuple[str, ...]) -> list[int]:
+    """Frame numbers from numbers and ranges, ascending, each once."""
+    found: set[int] = set()
+    for argument in arguments:
+        ends = argument.split("-")
+        if len(ends) > 2 or not all(end.isascii() and end.isdecimal() and len(end) < 19 for end in ends):
+            raise PcapnatError(f"{argument}: not a frame number or range, as 7 or 5-9")
+        first, last = int(ends[0]), int(ends[-1])
+        if first < 1:
+            raise PcapnatError(f"{argument}: frames are counted from 1")
+        if last < first:
+            raise PcapnatError(f"{argument}: a range goes upwards, as 5-9")
+        if last - first >= MOST_FRAMES or len(found := found | set(range(first, last + 1))) > MOST_FRAMES:
+            raise PcapnatError(f"{argument}: more than {MOST_FRAMES:,} frames are asked for")
+    return sorted(found)
 
 
 def _named(argument: str) -> tuple[str, str]:

@@ -6,11 +6,25 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from . import kernel
-from .analysis import Analysis, Box
-from .flow import Conversations, Port, Tracker, cross, observe, sockets
+from .analysis import Analysis, Box, Show, Shown
+from .flow import Conversations, Port, Tracker, batch_rows, cross, observe, pick, sockets
 from .nat import box_kind, leaks, mappings, port_use, translations
-from .terms import Clock, Point
-from .wire import Capture, Flag, Progress, batches, glance, keep_pace, key_limit
+from .terms import CaptureError, Clock, Point
+from .wire import (
+    Capture,
+    Flag,
+    Progress,
+    View,
+    Witnesses,
+    batches,
+    checksums,
+    compared,
+    glance,
+    keep_pace,
+    key_limit,
+    own_view,
+    witnesses,
+)
 
 Say = Callable[[str], None]
 
@@ -39,6 +53,45 @@ def conversations(
         for note in capture.notes:
             say(f"{path}: {note}")
     return capture, tracker.finish()[0]
+
+
+def show(
+    path: str,
+    numbers: list[int],
+    say: Say | None = None,
+    progress: Progress | None = None,
+    via: str | None = None,
+    witness: bool = False,
+) -> Show:
+    """The frames of a capture with these numbers (from 1), as they are read; with witness, beside what dpkt and tshark read.
+
+    Reads no further than the last one. Raises CaptureError if one does not exist.
+    """
+    wanted = sorted(set(numbers))
+    kernel.prepare(min(glance(path, via).frames, wanted[-1]), say)
+    capture = Capture(path, batch_rows(wanted[-1]), via)
+    picked = pick(capture, wanted, progress)
+    if len(picked) < len(wanted):
+        why = f"; {capture.problems[0]}" if capture.problems else ""
+        raise CaptureError(path, f"has no frame {wanted[len(picked)]}: it holds {capture.frames}{why}")
+    heard = witnesses([p.frame for p in picked], capture) if witness else None
+    shown = [Shown(p, checksums(p.frame)) for p in picked]
+    for one in shown if heard else []:
+        _hear(one, heard or Witnesses())
+    return Show(capture, shown, WITNESSES if heard else (), heard.absent if heard else {})
+
+
+WITNESSES = ("dpkt", "tshark")
+
+
+def _hear(one: Shown, heard: Witnesses) -> None:
+    """Lay our reading of a frame beside the witnesses'."""
+    member = one.picked.conversation
+    ours = own_view(one.picked.frame, one.checksums, member.stream if member else None, one.picked.about_stream)
+    views: dict[str, View | None] = {name: getattr(heard, name).get(one.picked.frame.number) for name in WITNESSES}
+    one.wireshark_number = heard.numbers.get(one.picked.frame.number)
+    one.rows = compared(ours, list(views.values()))
+    one.views = {name: view for name, view in views.items() if view}
 
 
 def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:

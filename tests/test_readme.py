@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from pcapnat.cli import cli
@@ -37,10 +39,21 @@ def test_ci_calls_the_test_command() -> None:
     assert "grep -m1 -- '-m pytest$' README.md" in script
 
 
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+def test_the_frame_is_what_show_prints() -> None:
+    """Every line of the example."""
+    inside = str(ROOT / "captures" / "demo" / "inside.pcap")
+    missing_from(CliRunner().invoke(cli, ["show", inside, "7", "--witness"]).output, "$ pcapnat show")
+
+
 def test_the_example_is_what_the_demo_prints() -> None:
-    """Every line of the example, file names and columns of spaces aside, is in the demo's output."""
-    example = next(text for _, text in BLOCKS if text.startswith("$ pcapnat analyze"))
-    printed = CliRunner().invoke(cli, ["demo"]).output
+    """Every line of the example."""
+    missing_from(CliRunner().invoke(cli, ["demo"]).output, "$ pcapnat analyze")
+
+
+def missing_from(printed: str, command: str) -> None:
+    """Every line of the example that begins with a command, file names and columns of spaces aside, was printed."""
+    example = next(text for _, text in BLOCKS if text.startswith(command))
     said = {" ".join(line.split()) for line in printed.splitlines()}
     said = {re.sub(r"\S+/(inside|outside)\.pcap", r"\1.pcap", line) for line in said}
     lines = [" ".join(line.split()) for line in example.splitlines()[1:]]

@@ -7,7 +7,24 @@ from .conversation import Conversations, Tracker, protocol_name
 from .cross import Crossing, Matches, cross
 from .fingerprint import By
 from .observe import observe
+from .pick import Membership, Picked, batch_rows, pick
 from .port import Port
 from .socket import Sockets, sockets
 
-__all__ = ["By", "Conversations", "Crossing", "Matches", "Port", "Sockets", "Tracker", "cross", "observe", "protocol_name", "sockets"]
+__all__ = [
+    "By",
+    "Conversations",
+    "Crossing",
+    "Matches",
+    "Membership",
+    "Picked",
+    "Port",
+    "Sockets",
+    "Tracker",
+    "batch_rows",
+    "cross",
+    "observe",
+    "pick",
+    "protocol_name",
+    "sockets",
+]

@@ -161,6 +161,11 @@ class Tracker:
         """Fragments whose datagram's first one was not seen, or came in a later batch: they belong to no conversation."""
         return int(self._totals[LEFT])
 
+    def stream(self, number: int) -> int | None:
+        """Wireshark's stream number of a conversation, also of one that was only quoted; None for protocols without."""
+        stream = int(self._life[number, t.STREAM]) if number >= 0 else -1
+        return stream if stream >= 0 else None
+
     def finish(self) -> tuple[Conversations, Array]:
         """The conversations so far, and for each number given in `conversation` its row (-1: only quoted or around others, never seen)."""
         n = int(self._totals[TOTAL])

@@ -5,6 +5,8 @@ May use analysis and below; tabulate in `terminal.py` only.
 
 from .boxes import analysis_sections
 from .content import conversation_sections, info_sections, socket_sections
+from .frame import frame_sections
+from .framejson import show_json
 from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
 from .terminal import terminal
 from .words import Section
@@ -15,8 +17,10 @@ __all__ = [
     "analysis_sections",
     "conversation_sections",
     "conversations_json",
+    "frame_sections",
     "info_json",
     "info_sections",
+    "show_json",
     "socket_sections",
     "sockets_json",
     "terminal",

@@ -1,20 +1,28 @@
 """wire: bytes and their meaning. Capture files become Packets, one row per frame; strange bytes become marks.
 
-May use kernel, table, terms and numpy; zstandard and lz4 to unpack. Touches capture files, reading only; via.py alone starts
-a program, tshark. Never judges: a strange packet is a mark.
+May use kernel, table, terms and numpy; zstandard and lz4 to unpack, dpkt as a witness. Touches capture files, reading only; via.py
+alone starts a program, tshark. Never judges: a strange packet is a mark.
 """
 
 from .capture import Capture, Interface
+from .checksum import Checksum, State, checksums, meaning
 from .link import LINKS
+from .marks import MARKS, marks
 from .packets import Flag, Frames, Outer, Packets, Quoted
 from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read
+from .single import Single, Tag, single
 from .tunnel import Tunnel
+from .view import Agree, Row, View, compared, mac, own_view
 from .windows import Direction, PacketFacts
+from .witness import Witnesses, witnesses
 
 __all__ = [
     "LINKS",
+    "MARKS",
+    "Agree",
     "Batch",
     "Capture",
+    "Checksum",
     "Direction",
     "Flag",
     "Frames",
@@ -25,11 +33,25 @@ __all__ = [
     "Packets",
     "Progress",
     "Quoted",
+    "Row",
+    "Single",
+    "State",
     "Store",
+    "Tag",
     "Tunnel",
+    "View",
+    "Witnesses",
     "batches",
+    "checksums",
+    "compared",
     "glance",
     "keep_pace",
     "key_limit",
+    "mac",
+    "marks",
+    "meaning",
+    "own_view",
     "read",
+    "single",
+    "witnesses",
 ]

@@ -15,9 +15,9 @@ tunnel is entered only if an IP header lies in it whole.
 from typing import Any
 
 from ..kernel import inner, kernel, load16, load32, load64, signed
-from .link import ARP, IN_LABELS, IPV4, IPV6, LAYOUT_ETHERNET, PROTECTED_BODY, SHORT_TYPE
+from .link import ARP, FDDI, IN_LABELS, IPV4, IPV6, LAYOUT_ETHERNET, PROTECTED_BODY, SHORT_TYPE
 from .packets import Flag, Frames, Outer, Packets, Quoted
-from .strip import mac, strip
+from .strip import mac, mirrored, strip
 from .transport import transport
 from .tunnel import enter, tunnel_port
 
@@ -102,7 +102,7 @@ def internet(buf: Any, at: int, end: int, ethertype: int, p: Any, i: int, q: Any
         end = ip_end
     later = False
     for _ in range(EXTENSIONS):
-        if proto == 0 or proto == 43 or proto == 60 or proto == 135 or proto == 139 or proto == 140:
+        if proto == 0 or proto == 43 or proto == 60 or proto == 140:  # Mobility and HIP are the message: nothing lies behind them
             if at + 8 > end:
                 p.proto[i] = proto
                 return flags | SHORT, quoted
@@ -191,10 +191,11 @@ def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: 
             if marks & PROTECTED_BODY:
                 flags |= PROTECTED
             if layout != LAYOUT_ETHERNET:
+                other_order = layout & 0xFF == FDDI
                 if target >= start and target + 6 <= end:
-                    p.eth_dst[i] = mac(buf, target)
+                    p.eth_dst[i] = mirrored(mac(buf, target)) if other_order else mac(buf, target)
                 if source >= start and source + 6 <= end:
-                    p.eth_src[i] = mac(buf, source)
+                    p.eth_src[i] = mirrored(mac(buf, source)) if other_order else mac(buf, source)
             if ethertype == SHORT_TYPE:
                 p.flags[i] = flags | SHORT
                 continue

@@ -130,19 +130,26 @@ def radiotap(buf: Any, at: int, end: int) -> tuple[int, int]:
 
 
 @inner
-def payload_of_nflog(buf: Any, at: int, end: int) -> int:
-    """Where an NFLOG message's payload begins, -1 if it has none within buf[at:end]."""
+def nflog(buf: Any, at: int, end: int) -> tuple[int, int, int]:
+    """(where an NFLOG message's payload begins, -1 if not within buf[at:end]; its ethertype; where the Ethernet header lies or -1)."""
     at += 4
+    kind = UNKNOWN_TYPE
+    header = -1
     for _ in range(64):
         if at + 4 > end:
-            return -1
+            break
         size = load16le(buf, at)
-        if load16le(buf, at + 2) & 0x7FFF == 9:
-            return at + 4
+        what = load16le(buf, at + 2) & 0x7FFF
+        if what == 9:
+            return at + 4, kind, header
         if size < 4:
-            return -1
+            break
+        if what == 1 and at + 6 <= end:
+            kind = load16(buf, at + 4)
+        elif what == 16 and size == 18 and at + 18 <= end:
+            header = at + 4
         at += (size + 3) & ~3
-    return -1
+    return -1, kind, header
 
 
 @inner
@@ -284,10 +291,13 @@ def outset(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int
             if at + 4 > end:
                 return at, SHORT_TYPE, marks, -1, -1
             step = family_type(buf[at])
-            if step == UNKNOWN_TYPE:
-                return at, UNKNOWN_TYPE, marks, target, source
-            at = payload_of_nflog(buf, at, end)
-            return at, step if at >= 0 else SHORT_TYPE, marks, target, source
+            place, kind, header = nflog(buf, at, end)
+            if header >= 0:
+                target = header
+                source = header + 6
+            if step == UNKNOWN_TYPE and kind >= 0x600:  # of a bridge: the message names what it logged
+                step = kind
+            return place, step if place >= 0 else SHORT_TYPE, marks, target, source
         elif how == SUNATM:
             if at + 4 > end:
                 return at, SHORT_TYPE, marks, -1, -1

@@ -151,16 +151,25 @@ def frame_options(capture: Capture, row: int) -> Iterator[tuple[int, bytes]]:
     return options(capture.buf[here:stop].tobytes(), 0, order)
 
 
+def said(capture: Capture, row: int) -> Iterator[tuple[str, str]]:
+    """("comment" or "verdict", text) of all that the file says in words of a row of the present chunk."""
+    for code, value in frame_options(capture, row):
+        if code == OPT_COMMENT:
+            yield "comment", text(value)
+        elif code == EPB_VERDICT and value:
+            yield "verdict", f"{VERDICTS_BY.get(value[0], str(value[0]))} {value[1:9].hex()}"
+
+
 def _notes(capture: Capture, first: int, n: int) -> None:
     """Keep the comments and count the verdicts of rows first..n-1 (the walk that filled them saw one byte order)."""
     facts = capture.facts
     noted = np.flatnonzero(capture.columns.flags[first:n] & int(Flag.NOTED))
     for row in (noted + first).tolist():
-        for code, value in frame_options(capture, row):
-            if code == OPT_COMMENT:
-                facts.comment(capture.frames + row + 1, text(value))
-            elif code == EPB_VERDICT and value:
-                facts.verdict(f"{VERDICTS_BY.get(value[0], str(value[0]))} {value[1:9].hex()}")
+        for what, words in said(capture, row):
+            if what == "comment":
+                facts.comment(capture.frames + row + 1, words)
+            else:
+                facts.verdict(words)
         if len(facts.comments) >= MOST_COMMENTS:
             break
 

@@ -216,3 +216,11 @@ def known(ethertype: int) -> bool:
 def mac(buf: Any, at: int) -> int:
     """The six bytes at `at` as a number."""
     return load16(buf, at) << 32 | load32(buf, at + 2)
+
+
+@inner
+def mirrored(value: int) -> int:
+    """A MAC address with the bits of each byte in the other order: FDDI sends the highest one first (RFC 1390, RFC 2469)."""
+    value = (value & 0x555555555555) << 1 | value >> 1 & 0x555555555555
+    value = (value & 0x333333333333) << 2 | value >> 2 & 0x333333333333
+    return (value & 0x0F0F0F0F0F0F) << 4 | value >> 4 & 0x0F0F0F0F0F0F

@@ -1,6 +1,7 @@
 """Formats that we do not read ourselves, through tshark, which rewrites them as pcapng. The one file that starts a program.
 
-tshark is given the file's name in a list of arguments (no shell), decodes nothing, and is ended with us.
+tshark is given the file's name in a list of arguments (no shell), decodes nothing unless it is asked what it makes of a frame
+(`printed`), and is ended with us.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from threading import Timer
+from typing import IO
 
-from ..terms import CaptureError, printable
+from ..terms import CaptureError, PcapnatError, printable
 
 PATIENCE_S = 60.0
 """tshark is ended if it gives nothing for as long."""
@@ -81,9 +84,7 @@ class Tshark:
         finally:
             timer.cancel()
         if not got and self._process.wait():
-            self._says.seek(0)
-            lines = [line for line in self._says.read(4096).decode("utf-8", "replace").splitlines() if "Running as user" not in line]
-            self.problem = printable(" ".join(lines))[:300] or f"tshark ended with status {self._process.returncode}"
+            self.problem = _complaint(self._says) or f"tshark ended with status {self._process.returncode}"
         return int(got or 0)
 
     def close(self) -> None:
@@ -94,3 +95,43 @@ class Tshark:
             self._process.stdout.close()
         self._process.wait()
         self._says.close()
+
+
+INSTALL = "is not installed: Wireshark's packages have it (`apt install tshark`, `brew install wireshark`, wireshark.org/download)"
+BYTES_A_SECOND = 2_000_000
+"""Slower than tshark reads on any machine: a larger file is given more time."""
+
+
+def printed(path: str, arguments: list[str]) -> Iterator[bytes]:
+    """What tshark prints about a file, given these arguments, piece by piece. Raises PcapnatError, at the end or instead."""
+    found = program()
+    if found is None:
+        raise PcapnatError(INSTALL)
+    with tempfile.TemporaryFile() as says:
+        command = [found, "-n", "-r", os.path.abspath(path), *arguments]
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=says)
+        except OSError as error:
+            raise PcapnatError(f"cannot be started ({(error.strerror or str(error)).lower()})") from None
+        timer = Timer(PATIENCE_S + os.path.getsize(path) / BYTES_A_SECOND, process.kill)
+        timer.start()
+        try:
+            if process.stdout:
+                while piece := process.stdout.read1(1 << 16):  # type: ignore[attr-defined]
+                    yield piece
+            status = process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+            if process.stdout:
+                process.stdout.close()
+            process.wait()
+        if status:
+            raise PcapnatError(_complaint(says).removeprefix("tshark: ") or f"ended with status {status}")
+
+
+def _complaint(says: IO[bytes]) -> str:
+    """What tshark wrote to standard error, in one line."""
+    says.seek(0)
+    lines = [line for line in says.read(4096).decode("utf-8", "replace").splitlines() if "Running as user" not in line]
+    return printable(" ".join(lines))[:300]

@@ -277,6 +277,10 @@ CASES = [
     Case("ipv6 atomic fragment", 1, ether(0x86DD, ip6(44, fragment6(17, 0, 0) + udp())), MARKS_UDP | V6,
          {**ON_6, **A_UDP, "ip_id": 0xABCDEF01, "payload_at": 70, "payload_len": 37}),
     Case("ipv6 no next header", 1, ether(0x86DD, ip6(59, DATA)), IP | V6 | KEY, {**ON_6, "proto": 59, "payload_at": 54, "payload_len": 37}),
+    Case("ipv6 mobility", 1, ether(0x86DD, ip6(60, extension(135) + extension(59))), IP | V6 | KEY,
+         {**ON_6, "proto": 135, "payload_at": 62, "payload_len": 8}),
+    Case("ipv6 hip", 1, ether(0x86DD, ip6(139, extension(59, 40))), IP | V6 | KEY,
+         {**ON_6, "proto": 139, "payload_at": 54, "payload_len": 40}),
     Case("ipv6 version 4", 1, ether(0x86DD, b"\x45" + ip6(17, udp())[1:]), BAD, LINK_COLUMNS6),
     # Link layers
     linked("ipv6 over ethernet", 1, ether(0x86DD, b""), 0x86DD, **LINK_COLUMNS6),

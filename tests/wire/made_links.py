@@ -61,7 +61,12 @@ def nflog(family: int, *attributes: tuple[int, bytes]) -> bytes:
     out = struct.pack("<BBH", family, 0, 0)
     for kind, value in attributes:
         out += struct.pack("<HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-    return out + struct.pack("<HH", 4 + len(ip4(17, udp()) if family == 2 else ip6(17, udp())), 9)
+    return out + struct.pack("<HH", 4 + len(ip6(17, udp()) if family == 10 else ip4(17, udp())), 9)
+
+
+def mirrored(address: bytes) -> bytes:
+    """An address as FDDI sends it, the highest bit of each byte first."""
+    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in address)
 
 
 RING = b"\x10\x40" + ROUTER + HOST
@@ -84,7 +89,7 @@ LINK_CASES = [
     linked("ppp, fields compressed", 9, b"\x21"),
     linked("ppp, address left out", 9, b"\0\x21"),
     linked("ppp to mpls", 9, b"\xff\x03\x02\x81" + bytes.fromhex("000141ff"), marks=TUNNEL),
-    linked("fddi", 10, b"\x50" + ROUTER + HOST + LLC_IP, **MACS),
+    linked("fddi", 10, b"\x50" + mirrored(ROUTER) + mirrored(HOST) + LLC_IP, **MACS),
     linked("atm, number of some BSDs", 11, LLC_IP),
     linked("ppp in hdlc", 50, b"\xff\x03\0\x21"),
     linked("ppp in cisco's hdlc", 50, b"\x0f\0\x08\0"),
@@ -139,6 +144,8 @@ LINK_CASES = [
     linked("ipnet, ipv6", 226, b"\1\x1a\0\0" + struct.pack(">I", 85) + bytes(16), 0x86DD),
     linked("nflog", 239, nflog(2, (1, bytes(4)), (10, b"abc\0"))),
     linked("nflog, ipv6", 239, nflog(10), 0x86DD),
+    linked("nflog of a bridge", 239, nflog(7, (1, b"\x08\0\2\0"), (16, ROUTER + HOST + b"\x08\0")), **MACS),
+    linked("nflog with the Ethernet header", 239, nflog(2, (1, b"\x08\0\2\0"), (16, ROUTER + HOST + b"\x08\0")), **MACS),
     linked("netanalyzer", 240, bytes(4) + ether(0x0800, b""), **MACS),
     linked("netanalyzer, transparent", 241, bytes(4) + b"\x55" * 7 + b"\xd5" + ether(0x0800, b""), **MACS),
     linked("ip over infiniband", 242, bytes(40) + b"\x08\0\0\0"),
@@ -156,13 +163,16 @@ LINK_CASES = [
     linked("macsec, signed only", 1, ether(0x88E5, b"\x20\0\0\0\0\1" + bytes(8) + b"\x08\0"), **LINK_COLUMNS),
     linked("llc in a vlan", 1, ether(73, LLC_IP, ((0x8100, 7),)), marks=VLAN, vlan=7, **LINK_COLUMNS),
 ]
+NFLOG_ARP = without_ip(36, Case("nflog of a bridge, arp", 239, nflog(7, (1, b"\x08\x06\2\0"), (16, ROUTER + HOST + b"\x08\x06")) + bytes(28), Flag(0),
+                               {**MACS, "ethertype": 0x0806}))
 NO_IP = [
     without_ip(24, Case("802.11 protected", 105, wlan(0x42) + bytes(8) + DATA, OTHER | Flag.PROTECTED, MACS)),
     without_ip(0, Case("802.11 beacon", 105, b"\x80\0" + bytes(30), OTHER)),
     without_ip(0, Case("802.11 without data", 105, wlan(kind=0x48), OTHER)),
     without_ip(14, Case("macsec, encrypted", 1, ether(0x88E5, b"\x0c\0\0\0\0\1" + DATA),
          OTHER | Flag.PROTECTED, {**LINK_COLUMNS, "ethertype": 0x88E5})),
-    without_ip(0, Case("nflog of a bridge", 239, nflog(7) + DATA, OTHER)),
+    without_ip(8, Case("nflog of a bridge that does not say what", 239, nflog(7) + DATA, OTHER)),
+    NFLOG_ARP,
     without_ip(0, Case("juniper without link header", 178, b"MGC\x02" + DATA, OTHER)),
     without_ip(8, Case("ppi of another link", 192, struct.pack("<BBHI", 0, 0, 8, 3) + bytes(40), OTHER)),
 ]
