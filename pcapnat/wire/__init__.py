@@ -5,16 +5,19 @@ a program, tshark. Never judges: a strange packet is a mark.
 """
 
 from .capture import Capture, Interface
+from .choose import Chosen, choose
 from .link import LINKS
+from .notes import drop_lines
 from .packets import Flag, Frames, Outer, Packets, Quoted
 from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read
 from .tunnel import Tunnel
-from .windows import Direction, PacketFacts
+from .windows import Direction, PacketFacts, Texts
 
 __all__ = [
     "LINKS",
     "Batch",
     "Capture",
+    "Chosen",
     "Direction",
     "Flag",
     "Frames",
@@ -26,8 +29,11 @@ __all__ = [
     "Progress",
     "Quoted",
     "Store",
+    "Texts",
     "Tunnel",
     "batches",
+    "choose",
+    "drop_lines",
     "glance",
     "keep_pace",
     "key_limit",

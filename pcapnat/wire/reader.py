@@ -13,6 +13,7 @@ from .capture import Capture
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
+from .windows import PacketFacts
 
 Progress = Callable[[int, int | None], None]
 """Told (bytes read, size of the file or None) after each chunk."""
@@ -25,7 +26,7 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start.
+    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. facts: None for most files.
     """
 
     packets: Packets
@@ -35,6 +36,7 @@ class Batch:
     first_row: int
     outer: Outer
     outers: int
+    facts: PacketFacts | None = None
 
 
 class Store:
@@ -86,7 +88,7 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
         if capture.sided:
             packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
             packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
-        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32)
+        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk.facts)
         row += chunk.count
         keep_pace(capture)
         if progress:
