@@ -6,6 +6,8 @@
    They choose among candidates; they never make one.
 4. Best pairs first, one to one in time: a conversation that the box moved to a new mapping has two counterparts, one
    after the other, never two at once. Two candidates that fit equally well are left undecided.
+5. If the capturing system numbered the packets, its numbers outweigh all that, and what was found without them is held against
+   them (identity.py).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from ..terms import Clock, Reason
 from . import clock as clocks
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
+from .identity import Identity, added, check, known
 from .port import Port
 
 ENOUGH_BITS = 24.0
@@ -61,18 +64,30 @@ class Crossing:
     clock: Clock
     unmatched_here: dict[int, Reason] = field(default_factory=dict)
     unmatched_there: dict[int, Reason] = field(default_factory=dict)
+    identity: Identity | None = None
+    """What packets' identifiers say, if both ports have any."""
 
 
 def cross(here: Port, there: Port) -> Crossing:
     """Find which conversation at one port of a box is which at the other."""
     index = Index(here, there, ~here.to_group(), ~there.to_group())
     candidates = index.candidates(index.keeps_identification())
+    numbered = known(here, there)
+    without = None
+    if numbered and len(numbered[1]):
+        _judge(candidates, here, there, _clock(index, candidates))
+        without = _matches(candidates, *_assign(candidates)[:2])
+        candidates = added(candidates, numbered[1])
     clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
     matches = _matches(candidates, chosen, margin)
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
+    if numbered:
+        crossing.identity = numbered[0]
+        if without is not None:
+            check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)

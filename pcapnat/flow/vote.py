@@ -15,7 +15,7 @@ MANY = 64
 """A fingerprint that more pairs of conversations than this could share proves nothing."""
 
 # What a match rests on; By in fingerprint.py gives the bits their names.
-ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END = 1, 2, 4, 8, 16, 32, 64
+ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END, PACKET_ID = 1, 2, 4, 8, 16, 32, 64, 128
 
 # Thousandths of a bit. A lone SYN proves its 32 bits of sequence number, an acknowledgment nearly as much again: the two
 # are not quite independent. A payload proves what it holds, up to 40 bits: longer ones repeat, too.

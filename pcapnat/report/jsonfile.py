@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -209,6 +209,7 @@ def _finding(finding: Finding[Any]) -> Json:
 
 
 def _box(box: Box) -> Json:
+    identity = box.crossing.identity
     return {
         "between": [box.crossing.here.name, box.crossing.there.name],
         "kind": _finding(box.kind),
@@ -220,6 +221,7 @@ def _box(box: Box) -> Json:
         "behavior": {},
         "replay": None,
         "diagnoses": [],
+        **({"packet_ids": asdict(identity)} if identity else {}),
     }
 
 

@@ -15,6 +15,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,6 +58,8 @@ KEEP = 48 << 20
 """Traces up to this size are unpacked once and kept; of larger ones each buffer is unpacked in both passes."""
 HELD = 128 << 20
 """The most bytes of packets that wait for buffers that overlap; beyond it packets come out of order, and that is said."""
+LOOKED_INTO, LOOKED_AT = 16, 1_000
+"""Buffers, and packets, that a first glance takes."""
 CHUNK_BYTES = 1 << 20
 BYTES_A_FRAME = 300
 
@@ -165,6 +168,18 @@ class Trace:
     def expected_frames(self) -> int:
         """About how many frames there are, from the buffers' sizes."""
         return sum(b.used for b in self._buffers(quietly=True)) // BYTES_A_FRAME + 1
+
+    def snaplens(self) -> list[int]:
+        """To how many bytes packets were cut, as the first ones show; nothing if none of them was."""
+        cut = packets = 0
+        for buffer in islice(self._buffers(quietly=True), LOOKED_INTO):
+            for packet in (self.decoder.packet(event) for _, event in self._events(buffer)):
+                if packet:
+                    packets += 1
+                    cut = max(cut, len(packet.data) if len(packet.data) < packet.wire_len else 0)
+                if packets >= LOOKED_AT:
+                    break
+        return [cut] if cut else []
 
     # buffers
 

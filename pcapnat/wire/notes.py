@@ -128,7 +128,8 @@ class Notes:
         """(n,) the number in _rows of each comment; comments are told apart by their digests."""
         different, first, back = np.unique(said[:, DIGEST], return_index=True, return_inverse=True)
         numbers = np.zeros(len(different), np.int64)
-        for i, (name, row) in enumerate(zip(different.tolist(), first.tolist(), strict=True)):
+        for i in np.argsort(first).tolist():  # in the order of the file, so that chunks of any size give the same
+            name, row = int(different[i]), int(first[i])
             if said[row, SIZE] == 0:
                 continue
             if name not in self._known:

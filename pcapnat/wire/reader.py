@@ -131,11 +131,14 @@ def glance(path: str, via: str | None = None) -> Glance:
         return Glance(UNKNOWN_FRAMES, [])
     capture = Capture(path, GLANCE_FRAMES, via)
     if capture.trace:  # its first frames are known when all of it was looked through
-        expected = capture.trace.expected_frames()
+        expected, snaplens = capture.trace.expected_frames(), capture.trace.snaplens()
         capture.close()
-        return Glance(expected, [])
+        return Glance(expected, snaplens)
     chunk = capture.first_chunk()
     snaplens = [i.snaplen for i in capture.interfaces]
+    if capture.windows:  # etl2pcapng does not say what pktmon cut, which is all but 128 bytes unless it was told otherwise
+        lengths, cut = chunk.frames.cap_len[: chunk.count], chunk.frames.cap_len[: chunk.count] < chunk.frames.wire_len[: chunk.count]
+        snaplens += [int(lengths[cut].max())] if cut.any() else []
     if capture.file_bytes is None or (not chunk.count and not capture.ended):
         return Glance(UNKNOWN_FRAMES, snaplens)
     if not chunk.count:
