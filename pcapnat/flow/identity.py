@@ -77,7 +77,7 @@ class Identity:
 
 
 class _Side(NamedTuple):
-    """One point's packets with identifiers, each conversation and direction once for each identifier and content."""
+    """One point's packets with identifiers, each conversation and direction once for each identifier and content, in the order of id."""
 
     row: Array
     id: Array
@@ -86,6 +86,14 @@ class _Side(NamedTuple):
     begins: Array
     conversation: Array
     reverse: Array
+
+    def only(self, rows: Array) -> _Side:
+        """Some of them."""
+        return _Side(*(a[rows] for a in self))
+
+    def numbers(self) -> Array:
+        """(n,) identifiers as numbers from 0 on, in their order."""
+        return np.cumsum(np.append(0, self.id[1:] != self.id[:-1]))
 
 
 def known(here: Port, there: Port) -> tuple[Identity, Candidates] | None:
@@ -98,35 +106,48 @@ def known(here: Port, there: Port) -> tuple[Identity, Candidates] | None:
     one, other = _side(here), _side(there)
     if not len(one.id) or not len(other.id):
         return None
-    in_other, in_one = np.isin(one.id, other.id), np.isin(other.id, one.id)
-    one, other = _Side(*(a[in_other] for a in one)), _Side(*(a[in_one] for a in other))
+    one, other = one.only(_among(one.id, other.id)), other.only(_among(other.id, one.id))
     identity = Identity()
     if not len(one.id):
         return identity, Candidates.empty(0)
-    keyed = _pairs(one, other, one.content, other.content)
-    begun = _pairs(one, other, one.begins, other.begins)
-    alike = np.unique(np.concatenate([one.id[keyed[0]], one.id[begun[0]]]))
-    sized = _pairs(one, other, one.size, other.size)
-    sized_ids = np.unique(one.id[sized[0]])
-    both = np.unique(one.id)
-    identity.alike = len(alike)
-    identity.unlike = len(both) - len(np.union1d(alike, sized_ids))
-    fitting = _alone(one, other, sized, alike)
-    near = np.abs(there.packets.time_ns[other.row[fitting[1]]] - here.packets.time_ns[one.row[fitting[0]]]) <= NEAR_NS
-    fitting = fitting[0][near], fitting[1][near]
-    identity.fitting = len(both) - identity.alike - identity.unlike
-    enough = _one_system(here, there) or len(np.unique(one.content[keyed[0]])) >= STRANGERS
+    mine, theirs = one.numbers(), other.numbers()  # both hold the same identifiers: equal numbers are equal identifiers
+    keyed = _pairs(mine, theirs, one.content, other.content)
+    begun = _pairs(mine, theirs, one.begins, other.begins)
+    sized = _pairs(mine, theirs, one.size, other.size)
+    alike, like = np.zeros(int(mine[-1]) + 1, bool), np.zeros(int(mine[-1]) + 1, bool)
+    alike[mine[keyed[0]]] = alike[mine[begun[0]]] = True
+    like[mine[sized[0]]] = True
+    identity.alike, identity.unlike = int(alike.sum()), int((~alike & ~like).sum())
+    identity.fitting = int((~alike & like).sum())
+    alone = ~alike & (np.bincount(mine) == 1) & (np.bincount(theirs) == 1)
+    near = np.abs(there.packets.time_ns[other.row[sized[1]]] - here.packets.time_ns[one.row[sized[0]]]) <= NEAR_NS
+    fitting = alone[mine[sized[0]]] & near
+    enough = _one_system(here, there) or _different(one.content[keyed[0]]) >= STRANGERS
     identity.believed = enough and identity.unlike * TRUST <= identity.alike
     if not identity.believed:
         return identity, Candidates.empty(0)
-    mine, theirs = np.unique(np.column_stack([np.concatenate(p) for p in zip(keyed, begun, fitting, strict=True)]), axis=0).T
-    identity.frames = len(mine)
-    return identity, _candidates(here, there, _Side(*(a[mine] for a in one)), _Side(*(a[theirs] for a in other)))
+    pairs = [np.concatenate([keyed[i], begun[i], sized[i][fitting]]) for i in (0, 1)]
+    order = np.lexsort(pairs)
+    first = np.append(True, (pairs[0][order][1:] != pairs[0][order][:-1]) | (pairs[1][order][1:] != pairs[1][order][:-1]))
+    rows = order[first[: len(order)]]
+    identity.frames = len(rows)
+    return identity, _candidates(here, there, one.only(pairs[0][rows]), other.only(pairs[1][rows]))
 
 
 def _one_system(here: Port, there: Port) -> bool:
     """Whether a file belongs to both points."""
     return not {os.path.abspath(f) for f in here.files}.isdisjoint(os.path.abspath(f) for f in there.files)
+
+
+def _different(values: Array) -> int:
+    """How many different values there are."""
+    ordered = np.sort(values)
+    return int((ordered[1:] != ordered[:-1]).sum()) + (len(ordered) > 0)
+
+
+def _among(some: Array, others: Array) -> Array:
+    """(n,) whether each of `some` is among `others`, which are sorted and not none."""
+    return np.asarray(others[np.minimum(np.searchsorted(others, some), len(others) - 1)] == some)
 
 
 def _side(port: Port) -> _Side:
@@ -137,39 +158,27 @@ def _side(port: Port) -> _Side:
     content = np.where(flags & int(Flag.KEY) != 0, p.key[rows], -1 - rows)  # without a fingerprint, like nothing else
     begins = np.where((flags & int(Flag.TCP) != 0) & (p.seq[rows] != 0), p.seq[rows].astype(np.int64), -1 - rows)
     side = _Side(rows, p.packet_id[rows], content, proto << 32 | p.payload_len[rows], begins, port.conversation[rows], port.reverse[rows])
-    order = np.lexsort((rows, side.reverse, side.conversation, side.size, side.content, side.id))
-    side = _Side(*(a[order] for a in side))
-    kept = np.ones(len(order), bool)
-    kept[1:] = np.any([a[1:] != a[:-1] for a in (side.id, side.content, side.size, side.conversation, side.reverse)], axis=0)
-    return _Side(*(a[kept] for a in side))
+    side = side.only(np.lexsort((side.reverse, side.conversation, side.size, side.content, side.id)))
+    new = np.ones(len(rows), bool)
+    new[1:] = np.any([a[1:] != a[:-1] for a in (side.id, side.content, side.size, side.conversation, side.reverse)], axis=0)
+    return side.only(new)
 
 
-def _pairs(one: _Side, other: _Side, mine: Array, theirs: Array) -> tuple[Array, Array]:
-    """Rows of both sides with equal identifier and equal value (negative: no value), where few enough have them to be copies."""
-    a, b = np.flatnonzero(mine >= 0), np.flatnonzero(theirs >= 0)
-    ids, values = (np.concatenate(c).astype(np.uint64) for c in ((one.id[a], other.id[b]), (mine[a], theirs[b])))
-    _, group = np.unique(ids * SPREAD ^ values, return_inverse=True)  # one number for both: different ones that agree are sorted out below
-    left, right = group[: len(a)], group[len(a) :]
-    count = int(group.max()) + 1 if len(group) else 0
-    many = np.bincount(left, minlength=count), np.bincount(right, minlength=count)
-    start = np.cumsum(many[1]) - many[1]
-    by_group = np.argsort(right, kind="stable")
-    copies = many[1][left]
-    use = (copies > 0) & (many[0][left] * copies <= MOST_COPIES)
-    rows, times = np.flatnonzero(use), copies[use]
-    first = np.repeat(start[left[rows]], times)
-    step = np.arange(len(first)) - np.repeat(np.cumsum(times) - times, times)
-    i, j = np.repeat(a[rows], times), b[by_group[first + step]]
-    equal = (one.id[i] == other.id[j]) & (mine[i] == theirs[j])
+def _pairs(mine: Array, theirs: Array, left: Array, right: Array) -> tuple[Array, Array]:
+    """Rows of both sides with equal number and equal value (negative: no value), where few enough have them to be copies."""
+    a, b = np.flatnonzero(left >= 0), np.flatnonzero(right >= 0)
+    # One number for both; different ones that agree by accident are sorted out at the end.
+    one, other = (n.astype(np.uint64) * SPREAD ^ v.astype(np.uint64) for n, v in ((mine[a], left[a]), (theirs[b], right[b])))
+    ordered, by_code = np.sort(one), np.argsort(other, kind="stable")
+    many = np.searchsorted(ordered, one, "right") - np.searchsorted(ordered, one)
+    start = np.searchsorted(other[by_code], one)
+    copies = np.searchsorted(other[by_code], one, "right") - start
+    rows = np.flatnonzero((copies > 0) & (many * copies <= MOST_COPIES))
+    times = copies[rows]
+    step = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
+    i, j = np.repeat(a[rows], times), b[by_code[np.repeat(start[rows], times) + step]]
+    equal = (mine[i] == theirs[j]) & (left[i] == right[j])
     return i[equal], j[equal]
-
-
-def _alone(one: _Side, other: _Side, pairs: tuple[Array, Array], known: Array) -> tuple[Array, Array]:
-    """Those of the pairs whose identifier nothing else has on either side, and is not known already."""
-    mine, theirs = (np.unique(side.id, return_counts=True) for side in (one, other))
-    once = np.intersect1d(mine[0][mine[1] == 1], theirs[0][theirs[1] == 1], assume_unique=True)
-    use = np.isin(one.id[pairs[0]], np.setdiff1d(once, known, assume_unique=True))
-    return pairs[0][use], pairs[1][use]
 
 
 def _candidates(here: Port, there: Port, one: _Side, other: _Side) -> Candidates:

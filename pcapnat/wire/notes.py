@@ -20,7 +20,7 @@ from .windows import NOTHING, SAYS_DIRECTION, Known, PacketFacts, comment_row
 if TYPE_CHECKING:
     from .capture import Capture
 
-MOST_TEXTS = 20_000
+MOST_TEXTS = 10_000
 LONGEST = 1_000
 """Bytes of a comment that are read."""
 AT, SIZE, DIGEST, DROPPED = range(4)
@@ -90,7 +90,9 @@ class Notes:
     """Facts from the notes of a file's frames; what was read once is known for the rest of the file."""
 
     def __init__(self) -> None:
-        self._known: dict[int, int] = {}
+        self._digests = np.zeros(1, np.int64)
+        """Of the comments that were read, in order; 0 of none."""
+        self._numbers = np.zeros(1, np.int64)
         self._rows: list[Known] = [NOTHING]
         self._ids: list[int] = [0]
         self.unread = 0
@@ -126,23 +128,22 @@ class Notes:
 
     def _read(self, capture: Capture, said: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """(n,) the number in _rows of each comment; comments are told apart by their digests."""
-        different, first, back = np.unique(said[:, DIGEST], return_index=True, return_inverse=True)
-        numbers = np.zeros(len(different), np.int64)
-        for i in np.argsort(first).tolist():  # in the order of the file, so that chunks of any size give the same
-            name, row = int(different[i]), int(first[i])
-            if said[row, SIZE] == 0:
-                continue
-            if name not in self._known:
-                if len(self._known) >= MOST_TEXTS:
-                    numbers[i] = -1
-                    continue
-                at, size = int(said[row, AT]), int(said[row, SIZE])
+        digests = said[:, DIGEST]
+        different, first = np.unique(digests, return_index=True)
+        new = np.sort(first[~np.isin(different, self._digests)])  # in the order of the file, so that chunks of any size give the same
+        new = new[: max(0, MOST_TEXTS + 1 - len(self._digests))]
+        if len(new):
+            numbers = []
+            for at, size in said[new][:, [AT, SIZE]].tolist():
                 comment = capture.buf[at : at + size].tobytes().decode("utf-8", "replace")
-                self._known[name] = self._add(*comment_row(comment, capture.texts))
-            numbers[i] = self._known[name]
-        of_frame = numbers[back.ravel()]
-        self.unread += int((of_frame < 0).sum())
-        return np.maximum(of_frame, 0)
+                numbers.append(self._add(*comment_row(comment, capture.texts)))
+            known = np.concatenate([self._digests, digests[new]])
+            order = np.argsort(known)
+            self._digests, self._numbers = known[order], np.concatenate([self._numbers, np.array(numbers, np.int64)])[order]
+        place = np.minimum(np.searchsorted(self._digests, digests), len(self._digests) - 1)
+        found = self._digests[place] == digests
+        self.unread += int((~found).sum())
+        return np.where(found, self._numbers[place], 0)
 
     def _add(self, row: Known, packet_id: int) -> int:
         if row == NOTHING and not packet_id:

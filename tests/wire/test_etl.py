@@ -39,8 +39,8 @@ from made_files import stdin
 from pcapnat.terms import CaptureError
 from pcapnat.wire import etl, glance, read
 from pcapnat.wire.capture import Capture
-from pcapnat.wire.packets import Flag
 from pcapnat.wire.notes import drop_lines
+from pcapnat.wire.packets import Flag
 from pcapnat.wire.windows import PacketFacts
 from pcapnat.wire.xpress import unpack, unpack_kernel, unpack_plain
 

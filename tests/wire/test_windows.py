@@ -117,9 +117,11 @@ def test_every_reason_is_found_by_its_name() -> None:
 @pytest.mark.parametrize(("name", "description", "kind"), [
     ("eth:14:0", "", "miniport"), ("eth:17:0", "LWF over IfIndex 14", "filter"), ("eth:17:0 over 14", "", "filter"),
     ("wifi:5", "", "miniport"), ("mbb:6", "", "miniport"), ("Rras:0:{1}:eve", "", "VPN"),
-    ("vNIC:Synthetic:A1:9:42", "", "vNIC"), ("vNIC:NdisSwitchNicTypeExternal:A1:9:0", "", "uplink"), ("vNIC:Internal:vs:9:0", "", "host NIC"),
+    ("vNIC:Synthetic:A1:9:42", "", "vNIC"), ("vNIC:NdisSwitchNicTypeExternal:A1:9:0", "", "uplink"),
+    ("vNIC:Internal:vs:9:0", "", "host NIC"),
     ("vNIC::x:1:2", "", "vNIC"), ("tcpip.sys", "TCP/IPv4 - L3/L4", "IP"), ("tcpip.sys", "TCPIP6", "protocol"),
-    ("WFPLWFS.SYS", "WFP 802.3 MAC Layer LightWeight Filter", "filter"), ("Netwtw14.sys", "Intel(R) Wi-Fi", None), ("eth0", "", None), ("", "", None),
+    ("WFPLWFS.SYS", "WFP 802.3 MAC Layer LightWeight Filter", "filter"), ("Netwtw14.sys", "Intel(R) Wi-Fi", None),
+    ("eth0", "", None), ("", "", None),
 ])
 def test_kinds_of_interfaces(name: str, description: str, kind: str | None) -> None:
     """From what etl2pcapng writes; what does not tell is not guessed."""
