@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from ..terms import Clock, Reason
 from . import clock as clocks
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
-from .identity import Identity, added, check, known
 from .port import Port
+
+if TYPE_CHECKING:
+    from .identity import Identity
 
 ENOUGH_BITS = 24.0
 """A pair needs this much in all: one in 16 million by chance."""
@@ -72,12 +75,15 @@ def cross(here: Port, there: Port) -> Crossing:
     """Find which conversation at one port of a box is which at the other."""
     index = Index(here, there, ~here.to_group(), ~there.to_group())
     candidates = index.candidates(index.keeps_identification())
-    numbered = known(here, there)
-    without = None
-    if numbered and len(numbered[1]):
-        _judge(candidates, here, there, _clock(index, candidates))
-        without = _matches(candidates, *_assign(candidates)[:2])
-        candidates = added(candidates, numbered[1])
+    numbered = without = None
+    if here.sided and there.sided:
+        from . import identity  # here, as few captures number their packets
+
+        numbered = identity.known(here, there)
+        if numbered and len(numbered[1]):
+            _judge(candidates, here, there, _clock(index, candidates))
+            without = _matches(candidates, *_assign(candidates)[:2])
+            candidates = identity.added(candidates, numbered[1])
     clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
@@ -87,7 +93,7 @@ def cross(here: Port, there: Port) -> Crossing:
     if numbered:
         crossing.identity = numbered[0]
         if without is not None:
-            check(*numbered, (without.here, without.there), (matches.here, matches.there))
+            identity.check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)

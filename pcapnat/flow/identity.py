@@ -101,8 +101,6 @@ def known(here: Port, there: Port) -> tuple[Identity, Candidates] | None:
 
     The candidates have `by` PACKET_ID and more packet_bits than anything else; there are none if the identifiers are not believed.
     """
-    if not (here.sided and there.sided):
-        return None
     one, other = _side(here), _side(there)
     if not len(one.id) or not len(other.id):
         return None

@@ -32,10 +32,13 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     for capture in opened:
         capture.texts = opened[0].texts
         chosen: Chosen | None = None
+        met = 0
         for batch in batches(capture, limit, progress, store):
             batch.first_row += before
             if point.interface is not None:
-                chosen = choose(capture, point.interface, chosen)
+                if len(capture.interfaces) > met:
+                    met = len(capture.interfaces)
+                    chosen = choose(capture, point.interface, chosen)
                 _only(chosen, batch)
             tracker.feed(batch)
             quotes = batch.quoted.take(slice(0, batch.quotes))

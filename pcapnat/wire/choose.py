@@ -11,8 +11,7 @@ from .link import LINKS
 if TYPE_CHECKING:
     from .capture import Capture, Interface
 
-COMPONENT = re.compile(r"\bcomponent\s+(\d+)\b", re.IGNORECASE)
-EDGE = re.compile(r"\bedge\s+(\d{1,5})\s*$", re.IGNORECASE)
+COMPONENT, EDGE = r"(?i)\bcomponent\s+(\d+)\b", r"(?i)\bedge\s+(\d{1,5})\s*$"
 MOST_LISTED = 8
 
 
@@ -32,7 +31,7 @@ def choose(capture: Capture, wanted: str, before: Chosen | None = None) -> Chose
     """
     edge = None
     fits = _named(capture.interfaces, wanted)
-    if not fits and (match := EDGE.search(wanted)):
+    if not fits and (match := re.search(EDGE, wanted)):
         edge = int(match[1])
         rest = wanted[: match.start()].strip()
         fits = _named(capture.interfaces, rest) or _called(capture.interfaces, rest)
@@ -57,8 +56,8 @@ def _named(interfaces: list[Interface], wanted: str) -> list[int]:
 
 def _called(interfaces: list[Interface], wanted: str) -> list[int]:
     """By words."""
-    component = COMPONENT.search(wanted)
-    words = COMPONENT.sub(" ", wanted).lower().split()
+    component = re.search(COMPONENT, wanted)
+    words = re.sub(COMPONENT, " ", wanted).lower().split()
     if not words and not component:
         return []
     number = re.compile(rf"component {component[1]}\b") if component else None

@@ -31,7 +31,7 @@ from .walk import (
     WHY,
     walk_pcapng,
 )
-from .windows import comment_facts, interface_kind, names_windows
+from .windows import comment_facts, interface_kind
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -239,7 +239,7 @@ def _interface(capture: Capture, body: bytes, order: str) -> None:
     made = capture.add_interface(link, snaplen, name, tick, mul, div, shift, offset * 1_000_000_000)
     made.description, made.filter = description, only
     made.kind = interface_kind(name or "", description or "")
-    capture.windows |= names_windows(name or "")
+    capture.windows |= made.kind is not None or (name or "").lower().endswith(".sys")
 
 
 MOST_PROBLEMS = 100

@@ -120,7 +120,7 @@ DROP_REASONS = {
     ),
 }
 
-WORDS = re.compile(r"IP(?=and)|[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+\d*|[A-Z]")
+WORDS = r"IP(?=and)|[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+\d*|[A-Z]"
 SHORT = {
     "arp",
     "crc",
@@ -177,7 +177,7 @@ def reason_text(number: int) -> str:
     if name is None:
         return f"reason {number}"
     *family, rest = name.split("_")
-    words = " ".join(w.upper() if w.lower() in SHORT or (w.isupper() and len(w) > 1) else w.lower() for w in WORDS.findall(rest))
+    words = " ".join(w.upper() if w.lower() in SHORT or (w.isupper() and len(w) > 1) else w.lower() for w in re.findall(WORDS, rest))
     return f"{''.join(f + ': ' for f in family)}{words} ({number})"
 
 

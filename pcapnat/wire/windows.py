@@ -283,11 +283,6 @@ DRIVERS |= dict.fromkeys(("ndisuio.sys", "lltdio.sys", "rspndr.sys", "mslldp.sys
 DRIVERS |= {"netvsc.sys": "guest NIC", "http.sys": "HTTP"}
 
 
-def names_windows(name: str) -> bool:
-    """Whether an interface has a name that Windows' tools give: etl2pcapng's own, or a driver's file."""
-    return bool(interface_facts(name)) or name.lower().endswith(".sys")
-
-
 def flags_direction(flags: int) -> Direction:
     """The direction in pcapng's epb_flags: two bits, 1 inbound, 2 outbound."""
     return (Direction.UNKNOWN, Direction.RECEIVED, Direction.SENT, Direction.UNKNOWN)[flags & 3]
