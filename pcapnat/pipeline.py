@@ -32,7 +32,7 @@ def conversations(
     """The conversations of one capture; memory grows with conversations, not with frames."""
     frames = glance(path, via).frames
     kernel.prepare(frames, say)
-    capture, tracker = Capture(path, via=via), Tracker(frames)
+    capture, tracker = Capture(path, via=via), Tracker(frames, carriers=True)
     for batch in batches(capture, 0, progress):
         tracker.feed(batch)
     if say:
@@ -81,7 +81,9 @@ MARKS = (
     (Flag.SHORT, "with a header that ends beyond the captured bytes"),
     (Flag.BAD, "with a header that contradicts itself"),
     (Flag.OTHER_LINK, "of a protocol above the link, or a link type, that is not decoded"),
-    (Flag.FRAGMENT, "that are IP fragments; all but each first one belong to no conversation here"),
+    (Flag.PROTECTED, "whose body is encrypted on the link (802.11, MACsec): what they carry is not known"),
+    (Flag.DEEP, "with more tunnels in one another than are followed"),
+    (Flag.FRAGMENT, "that are IP fragments; only the first of a datagram is counted in its conversation, as in Wireshark"),
     (Flag.NO_TIME, "without a time in the file"),
     (Flag.BAD_TIME, "with a time beyond the year 2262"),
 )
@@ -95,4 +97,6 @@ def _notes(ports: list[Port], boxes: list[Box]) -> list[str]:
         for flag, says in MARKS:
             if count := int((port.packets.flags & int(flag) != 0).sum()):
                 notes.append(f"{port.name}: {count} frames {says}")
+        if port.stray_fragments:
+            notes.append(f"{port.name}: {port.stray_fragments} fragments belong to no conversation: their first one was not seen")
     return notes

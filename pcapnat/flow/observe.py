@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..message import Picker
 from ..terms import CaptureError, Point
 from ..wire import Batch, Capture, Chosen, Outer, PacketFacts, Progress, Quoted, Store, Texts, batches, choose, drop_lines, glance
 from .conversation import Tracker
@@ -23,7 +24,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
                 raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
         opened.sort(key=lambda capture: (_first_time(capture), capture.path))
     frames = sum(glance(file, point.via).frames for file in point.files)
-    tracker, store = Tracker(frames), Store(frames)
+    tracker, store, picker = Tracker(frames), Store(frames), Picker()
     quoted: list[Quoted] = []
     outer: list[Outer] = []
     facts: list[PacketFacts] = []
@@ -41,6 +42,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
                     chosen = choose(capture, point.interface, chosen)
                 _only(chosen, batch)
             tracker.feed(batch)
+            picker.feed(batch, tracker.conversation, tracker.total)
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.carrier[:] += batch.first_row
             quoted.append(quotes)
@@ -72,6 +74,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         [f"{c.path}: {problem}" for c in opened for problem in (*c.problems, *c.notes, *drop_lines(c), *_repeated(c, point))],
         Outer.join(outer),
         tracker.stray_fragments,
+        picker.finish(number, len(conversations)),
         PacketFacts.join(facts),
         opened[0].texts if opened else Texts(),
         any(c.sided for c in opened),

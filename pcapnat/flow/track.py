@@ -18,6 +18,7 @@ from ..wire import Flag, Outer, Packets, Quoted
 from .life import (
     BASE,
     BYTES_AB,
+    CARRIER,
     DATA_LETTER,
     ERRORS,
     FIRST,
@@ -25,6 +26,7 @@ from .life import (
     LAST,
     LIFE,
     LOW32,
+    MARKS,
     NEXT,
     PACKETS_AB,
     PACKETS_BA,
@@ -37,8 +39,8 @@ from .life import (
     note,
 )
 
-IP, PORTS, TCP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
-    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
+IP, PORTS, TCP, UDP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
+    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.UDP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
 )
 
 TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT = range(5)
@@ -142,6 +144,24 @@ def meet(
 
 
 @cold
+def carry(life: Any, keys: Any, c: int, sh: int, sl: int, there: int, size: int, time: int, row: int) -> int:
+    """Count a frame in the conversation of a UDP header around its packet, as Wireshark's conversation table does."""
+    d = 1
+    if life[c, TUPLE] == there and keys[c, 0] == sh and keys[c, 1] == sl:
+        d = 0
+    if life[c, PACKETS_AB] + life[c, PACKETS_BA] == 0:
+        life[c, FIRST] = time
+        life[c, LAST] = time
+        life[c, FIRST_ROW] = row
+    life[c, MARKS] |= 1 << CARRIER
+    life[c, PACKETS_AB + d] += 1
+    life[c, BYTES_AB + d] += size
+    if time > life[c, LAST]:
+        life[c, LAST] = time
+    return d
+
+
+@cold
 def later_part(parts: Any, h: int, i: int, first_row: int, totals: Any, conversation: Any, reverse: Any) -> int:
     """A fragment after the first, row i: to its datagram's conversation, or onto the chain of those that wait for it."""
     k = h & (PARTS - 1)
@@ -218,6 +238,7 @@ def follow(
     o: Any,
     outer: int,
     outers: int,
+    carriers: int,
     parts: Any,
     slots: Any,
     mask: int,
@@ -245,7 +266,9 @@ def follow(
                     sport = signed(o.sport[outer])
                     dport = signed(o.dport[outer])
                     sh, sl, dh, dl = o.src[outer, 0], o.src[outer, 1], o.dst[outer, 0], o.dst[outer, 1]
-                    meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
+                    c = meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
+                    if carriers:
+                        carry(life, keys, c, sh, sl, sport << 40 | dport << 24 | 17 << 8 | 1, signed(p.wire_len[i]), time, first_row + i)
                 outer += 1
         if flags & QUOTE:
             # Wireshark counts a stream for a quoted packet it has not met before; numbers follow it.
@@ -272,6 +295,8 @@ def follow(
         sport = signed(p.sport[i])
         dport = signed(p.dport[i])
         if flags & PORTS:
+            if (proto == 6 and not flags & TCP) or (proto == 17 and not flags & UDP):
+                continue  # a header cut within its fixed part opens and proves nothing; Wireshark counts no stream for it
             there = sport << 40 | dport << 24 | proto << 8 | 1
             back = dport << 40 | sport << 24 | proto << 8 | 1
         elif flags & SPI:
@@ -334,6 +359,7 @@ def follow(
     q=Quoted,
     o=Outer,
     outers="int",
+    carriers="int",
     parts="i8:4",
     slots="i8",
     mask="int",
@@ -352,6 +378,7 @@ def track(
     q: Any,
     o: Any,
     outers: int,
+    carriers: int,
     parts: Any,
     slots: Any,
     mask: int,
@@ -365,8 +392,8 @@ def track(
 ) -> int:
     """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
 
-    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. There must be room for
-    count + outers new conversations.
+    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. carriers: 1 to count the UDP
+    conversations around packets in tunnels, too. There must be room for count + outers new conversations.
     """
     quote = 0
     outer = 0
@@ -376,27 +403,8 @@ def track(
         if stop > count:
             stop = count
         look_ahead(p, start, stop, slots, mask, life, totals, hashes)
-        quote, outer = follow(
-            p,
-            start,
-            stop,
-            first_row,
-            q,
-            quote,
-            o,
-            outer,
-            outers,
-            parts,
-            slots,
-            mask,
-            keys,
-            life,
-            totals,
-            hashes,
-            conversation,
-            reverse,
-            about,
-        )
+        quote, outer = follow(p, start, stop, first_row, q, quote, o, outer, outers, carriers, parts, slots, mask, keys, life, totals,
+                              hashes, conversation, reverse, about)  # fmt: skip
     if totals[LEFT] != waiting:
         for i in range(count):
             if conversation[i] < -1:

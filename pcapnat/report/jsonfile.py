@@ -92,6 +92,7 @@ def _conversations(c: Conversations) -> list[Json]:
         c.rtt_ns.tolist(),
         (c.first_row + 1).tolist(),
         c.errors.tolist(),
+        c.carries().tolist(),
         strict=True,
     )
     return [
@@ -114,6 +115,7 @@ def _conversations(c: Conversations) -> list[Json]:
             "rtt_ns": rtt if rtt >= 0 else None,
             "first_frame": frame,
             "icmp_errors": errors,
+            "carries_tunnel": carries,
         }
         for i, (
             proto,
@@ -135,6 +137,7 @@ def _conversations(c: Conversations) -> list[Json]:
             rtt,
             frame,
             errors,
+            carries,
         ) in enumerate(columns)
     ]
 

@@ -3,8 +3,7 @@
 Memory is one chunk, whatever the file's size. Damage ends the reading, is told in `problems`, and keeps what was read.
 
 A container format is a module with `head` (take the file's header if it is this format's) and `walk` (index records), and
-perhaps `block` (read what the walker stopped at) and `finish`; FORMATS names them all. A format that is easier rewritten than
-walked is a stream instead, as compressed files are: see source.py and STREAMS.
+perhaps `block` (read what the walker stopped at) and `finish`; FORMATS names them all.
 """
 
 from __future__ import annotations
@@ -112,8 +111,6 @@ FORMATS = [
     Format(snoop.head, snoop.walk),
     Format(erf.head, erf.walk, erf.block),
 ]
-STREAMS: list[tuple[str, Callable[[bytes], bool], Callable[[Any, bytes], Any]]] = []
-"""(name, does a file that begins so have this format, a stream of pcapng made from (the file behind its first bytes, those bytes))."""
 
 
 class Capture:
@@ -229,10 +226,6 @@ class Capture:
                 self.refuse(self._file.problem)
         if not first:
             self.refuse(f"the {self.compression} data is empty" if self.compression else "the file is empty")
-        for name, recognised, stream in STREAMS:
-            if recognised(first):
-                self._file = stream(self._file, self.buf[: self.end].tobytes())
-                return self._rewritten(name)
         for one in FORMATS:
             if one.head(self, first):
                 return one

@@ -118,8 +118,8 @@ class Packets(Table):
     tsecr = column("uint32", "TCP timestamp echo reply", source="RFC 7323 3")
     icmp_type = column("uint8", "ICMP or ICMPv6 type")
     icmp_code = column("uint8", "ICMP or ICMPv6 code")
-    payload_at = column("uint32", "where the payload begins, from the frame's first byte", unit="bytes")
-    payload_len = column("uint32", "length of the payload by the headers, captured or not", unit="bytes")
+    payload_at = column("uint32", "where the payload begins, from the frame's first byte; without IP: what the link carries", unit="bytes")
+    payload_len = column("uint32", "length of the payload by the headers, captured or not; without IP: to the frame's end", unit="bytes")
     key = column("int64", "fingerprint of what a NAT leaves alone (see decode.py)")
 
 

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from .. import kernel
-from .capture import Capture
+from .capture import Capture, Chunk
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
@@ -26,7 +26,8 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. facts: None for most files.
+    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes. facts: None for
+    most files.
     """
 
     packets: Packets
@@ -36,6 +37,7 @@ class Batch:
     first_row: int
     outer: Outer
     outers: int
+    chunk: Chunk
     facts: PacketFacts | None = None
 
 
@@ -88,7 +90,7 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
         if capture.sided:
             packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
             packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
-        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk.facts)
+        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk, chunk.facts)
         row += chunk.count
         keep_pace(capture)
         if progress:

@@ -326,7 +326,7 @@ def test_kernels_that_break_the_rules_are_refused() -> None:
 
 
 def test_addresses_belong_to_one_table(machine_code: dict[str, Callable[[int], int]]) -> None:
-    """A copy, an unpickled table and a joined one have columns of their own; what was consumed and tables of another kind are refused."""
+    """Copied, unpickled and joined tables have columns of their own; one that gave its rows away and one of another kind are refused."""
     scaled.native = machine_code["scaled"]
     rows, pair = np.ones((4, 2), np.int64), Pair.empty(2)
     scaled(pair, rows, 1)
@@ -335,7 +335,7 @@ def test_addresses_belong_to_one_table(machine_code: dict[str, Callable[[int], i
         scaled(other, rows, 5)
         assert set(other.one.tolist()) == {30}
         assert pair.one.tolist() == [7, 7]
-    Pair.join([pair], consume=True)
+    pair.grown(4)
     with pytest.raises(AttributeError):
         scaled(pair, rows, 1)
 
