@@ -57,7 +57,7 @@ def parts(data: bytes) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
         rest = data[at + 4 : at + 16] + data[at + 20 : end] if proto == 6 else data[at + 8 : end]
     elif (proto, data[at]) in ((1, 8), (1, 0), (58, 128), (58, 129)):
         ports = struct.unpack_from("!H", data, at + 4) * 2
-        rest = data[at : at + 1] + data[at + 6 : end]
+        rest = bytes([data[at] in (8, 128)]) + data[at + 6 : end]
     else:
         return None
     return (proto, (src, ports[0]), (dst, ports[1])), (ident, rest)
@@ -92,16 +92,17 @@ def snapshots(scenario: str) -> tuple[list[Snapshot], int]:
     """
     inside, outside = (read(CAPTURES / scenario / f"{side}.pcap") for side in ("inside", "outside"))
     becomes = crossed(scenario)
+    other_ip = {out for within, out in becomes.items() if len(out[1][0]) != len(within[1][0])}  # NAT64: no identification is kept
     waiting: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for number, frame in enumerate(inside):
         known = parts(frame.data)
-        if known and known[0] in becomes:
-            waiting[becomes[known[0]], known[1]].append(number)
+        if known and (out := becomes.get(known[0])):
+            waiting[out, known[1][1] if out in other_ip else known[1]].append(number)
     rows = [Snapshot(frame, 0, number + 1) for number, frame in enumerate(inside)]
     both = 0
     for number, frame in enumerate(outside):
         known = parts(frame.data)
-        first = waiting.get(known, []) if known else []
+        first = waiting.get((known[0], known[1][1]) if known[0] in other_ip else known, []) if known else []
         both += bool(first)
         rows.append(Snapshot(frame, 1, first.pop(0) + 1 if first else len(inside) + number + 1))
     return sorted(rows, key=lambda s: s.frame.time_ns), both

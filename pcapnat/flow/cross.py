@@ -23,6 +23,7 @@ from . import clock as clocks
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .port import Port
+from .stream import ended, streams
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -51,6 +52,7 @@ class Matches(Table):
     by = column("int64", "what it rests on, see By")
     outward = column("int8", "direction a to b here: 1 leaves through the box, -1 comes from it, 0 unknown")
     hairpin = column("uint8", "1 if both conversations are at the first port")
+    ended = column("uint8", "1 if the box ends the TCP connection and has another one of its own on the other side")
 
     def confidence(self) -> Array:
         """Odds of the pair against its best rival or chance, as a probability; never said to be certain."""
@@ -81,13 +83,15 @@ def cross(here: Port, there: Port) -> Crossing:
 
         numbered = identity.known(here, there)
         if numbered and len(numbered[1]):
-            _judge(candidates, here, there, _clock(index, candidates))
-            without = _matches(candidates, *_assign(candidates)[:2])
+            clock = _clock(index, candidates)
+            _judge(candidates, here, there, clock)
+            without, _ = _with_streams(here, there, _matches(candidates, *_assign(candidates)[:2]), clock)
             candidates = identity.added(candidates, numbered[1])
     clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
     matches = _matches(candidates, chosen, margin)
+    matches, clock = _with_streams(here, there, matches, clock)
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
     if numbered:
@@ -98,6 +102,17 @@ def cross(here: Port, there: Port) -> Crossing:
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
+
+
+def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tuple[Matches, Clock]:
+    """Also the TCP conversations that a box ended or renumbered, among those without a counterpart."""
+    candidates, clock = streams(here, there, matched.here, matched.there, clock)
+    if not len(candidates):
+        return matched, clock
+    _judge(candidates, here, there, clock)
+    more = _matches(candidates, *_assign(candidates)[:2])
+    more.ended[:] = ended(here, there, more.here, more.there)
+    return Matches.join([matched, more]), clock
 
 
 def _clock(index: Index, candidates: Candidates) -> Clock:
@@ -125,8 +140,8 @@ def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     flip = c.flip == 1
     near_address, near_port = _other_end(b, c.there, flip, False)
     far_address, far_port = _other_end(b, c.there, flip, True)
-    same_a = (a.a[c.here] == near_address).all(axis=1)
-    same_b = (a.b[c.here] == far_address).all(axis=1)
+    same_a = same_host(a.a[c.here], near_address)
+    same_b = same_host(a.b[c.here], far_address)
     same_a_port, same_b_port = a.a_port[c.here] == near_port, a.b_port[c.here] == far_port
     # ICMP identifiers stand at both ends and are translated as one: only the address counts.
     query = np.isin(a.proto[c.here], (1, 58))
@@ -142,6 +157,13 @@ def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     sure = c.packet_bits >= SURE_BITS
     usual = np.isin(host, np.unique(host[sure]))
     c.bits[:] += np.where(usual & ~sure, 6.0, 0.0)
+
+
+def same_host(one: Array, other: Array) -> Array:
+    """(n,) whether two addresses are the same, or an IPv4 address and an IPv6 address that ends in it (RFC 6052 2.2, /96)."""
+    v4 = (one[:, 0] == 0) & (one[:, 1] >> np.uint64(32) == 0xFFFF), (other[:, 0] == 0) & (other[:, 1] >> np.uint64(32) == 0xFFFF)
+    embedded = (v4[0] != v4[1]) & ((one[:, 1] ^ other[:, 1]) & np.uint64(0xFFFFFFFF) == 0)
+    return np.asarray((one == other).all(axis=1) | embedded)
 
 
 def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
@@ -221,6 +243,7 @@ def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:
         by=c.by[k],
         outward=np.sign(c.outward[k]).astype(np.int8),
         hairpin=np.zeros(len(k), np.uint8),
+        ended=np.zeros(len(k), np.uint8),
     )
 
 

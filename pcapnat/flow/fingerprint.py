@@ -27,6 +27,7 @@ class By(IntFlag):
     IP_ID = v.IP_ID
     FAR_END = v.FAR_END
     PACKET_ID = v.PACKET_ID
+    STREAM = v.IN_STREAM
 
     def names(self) -> list[str]:
         """As the JSON document writes them."""
@@ -34,7 +35,7 @@ class By(IntFlag):
 
 
 WORDS = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
-         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id"}  # fmt: skip
+         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream"}  # fmt: skip
 assert WORDS.keys() == set(By)
 
 
@@ -56,6 +57,7 @@ class Candidates(Table):
     delay = column("float64", "mean time there minus time here of shared frames", unit="ns")
 
 
+USUAL = (v.PLAIN, v.REFINED)
 REWRITTEN = 8
 """So many more frames with another IP identification than with the same one show a box that rewrites it: fewer may be look-alikes."""
 
@@ -63,22 +65,26 @@ REWRITTEN = 8
 class Index:
     """The fingerprints of two ports' frames in wanted conversations (one port: to find conversations that are copies of others)."""
 
-    def __init__(self, here: Port, there: Port | None, wanted_here: Array, wanted_there: Array | None = None):
+    def __init__(
+        self, here: Port, there: Port | None, wanted_here: Array, wanted_there: Array | None = None, families: tuple[int, ...] = USUAL
+    ):
+        """The first of `families` is the one that clocks are compared by."""
         self.here, self.other, self.there = here, there, there or here
         self.speaking_here = np.zeros(len(here.conversations), np.uint8)
         """(c,) 1 for conversations that have a fingerprint at all."""
         self.speaking_there = np.zeros(len(self.there.conversations), np.uint8)
-        self._plain = _Family(v.PLAIN, self)
-        self._refined = _Family(v.REFINED, self)
-        for family in (self._plain, self._refined):
+        self._families = [_Family(number, self) for number in families]
+        self._plain = self._families[0]
+        for family in self._families:
             family.enter(here, 0, wanted_here, self.speaking_here)
             if there is not None and wanted_there is not None:
                 family.enter(there, 1, wanted_there, self.speaking_there)
 
     def keeps_identification(self) -> bool:
         """Whether the box leaves IP identifications alone, as most do: not if many frames that can only be one another differ in it."""
-        plain, refined = self._plain, self._refined.entries[: int(self._refined.state[v.ENTRIES])]
-        same = int(((refined[:, v.COUNT_HERE] > 0) & (refined[:, v.COUNT_THERE] > 0)).sum())
+        plain, refined = self._families
+        shown = refined.entries[: int(refined.state[v.ENTRIES])]
+        same = int(((shown[:, v.COUNT_HERE] > 0) & (shown[:, v.COUNT_THERE] > 0)).sum())
         return same + v.kept(self.here.packets, self.there.packets, plain.entries, int(plain.state[v.ENTRIES])) > -REWRITTEN
 
     def candidates(self, strict: bool) -> Candidates:
@@ -89,7 +95,7 @@ class Index:
         tally = _Tally()
         base = self.there.first_ns - self.here.first_ns
         here, there, plain = self.here, self.there, self._plain
-        for family in (self._plain, self._refined):
+        for family in self._families:
             family.state[v.NEXT_ENTRY] = 0
             family.state[v.PAIRS] = tally.pairs
             while not v.tally(here.packets, there.packets, here.conversation, there.conversation, here.reverse, there.reverse,

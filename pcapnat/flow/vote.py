@@ -16,6 +16,8 @@ MANY = 64
 
 # What a match rests on; By in fingerprint.py gives the bits their names.
 ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END, PACKET_ID = 1, 2, 4, 8, 16, 32, 64, 128
+IN_STREAM, ANSWERED = 256, 512
+"""In what both ends say one after the other: shared from a to b, and from b to a."""
 
 # Thousandths of a bit. A lone SYN proves its 32 bits of sequence number, an acknowledgment nearly as much again: the two
 # are not quite independent. A payload proves what it holds, up to 40 bits: longer ones repeat, too.
@@ -31,15 +33,19 @@ STATE = 4
 PAIR, MILLIBITS, BASIS, SHARED, OUTWARD, HERE_FIRST, HERE_LAST, THERE_FIRST, THERE_LAST, DELAY = range(10)
 TALLY = 10
 
-PLAIN, REFINED = 0, 1
-"""Families of fingerprints: the frame's key; the key together with the IP identification."""
+PLAIN, REFINED, STREAM = 0, 1, 2
+"""Families of fingerprints: the frame's key; the key together with the IP identification; a TCP payload's beginning alone."""
+SHORTEST = 16
+"""Bytes of payload that a stream is recognised by, at least."""
 
 
 @inner
-def weight(p: Any, i: int) -> int:
-    """What the key of row i proves by itself, in thousandths of a bit."""
+def weight(p: Any, i: int, family: int) -> int:
+    """What the fingerprint of row i proves by itself, in thousandths of a bit; the refined family is weighed by its key."""
     flags = p.flags[i]
     size = signed(p.payload_len[i])
+    if family == STREAM:
+        return PAYLOAD_BITS if flags & TCP and size >= SHORTEST else 0
     if flags & TCP:
         if p.seq[i] == 0 and p.ack[i] == 0 and size == 0:
             return 0  # as some resets have: neither number is worth anything
@@ -74,6 +80,8 @@ def fingerprint(p: Any, i: int, family: int) -> int:
     """
     if family == PLAIN:
         return signed(p.key[i])
+    if family == STREAM:
+        return signed(p.digest[i])
     if p.ip_id[i] == 0 or p.flags[i] & V6 or (p.flags[i] & TCP and p.tcp_flags[i] & 16):
         return -1
     return mix(p.key[i], p.ip_id[i])
@@ -119,7 +127,7 @@ def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, sid
             i = (start + k) & 0x7FFFFFFF
             chain[i] = -1
             c = conversation[i]
-            if c < 0 or not p.flags[i] & KEY or not wanted[c] or weight(p, i) == 0:
+            if c < 0 or not p.flags[i] & KEY or not wanted[c] or weight(p, i, family) == 0:
                 continue
             speaking[c] = 1
             key = fingerprint(p, i, family)
@@ -197,11 +205,11 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
             common = 1 if plain_entries[f, COUNT_HERE] * plain_entries[f, COUNT_HERE + side] > MANY else 0
         i = signed(entries[e, HEAD_HERE])
         while i >= 0:
-            if family == PLAIN:
-                bits = weight(here, i) - log2[many]
-                by = basis(here, i)
+            if family != REFINED:
+                bits = weight(here, i, family) - log2[many]
+                by = basis(here, i) if family == PLAIN else ANSWERED if reverse_here[i] else IN_STREAM
             else:
-                bits = IP_ID_BITS + common * (weight(here, i) >> 1) - log2[many]
+                bits = IP_ID_BITS + common * (weight(here, i, PLAIN) >> 1) - log2[many]
                 by = IP_ID | (basis(here, i) if common else 0)
             if bits < 0:
                 bits = 0
@@ -285,7 +293,7 @@ def echoed(p: Any, conversation: Any, left: Any, side: int, slots: Any, mask: in
     n = 0
     for i in range(len(conversation)):
         c = conversation[i]
-        if c < 0 or not left[c] or common[c] or not p.flags[i] & KEY or weight(p, i) == 0:
+        if c < 0 or not left[c] or common[c] or not p.flags[i] & KEY or weight(p, i, PLAIN) == 0:
             continue
         e = slots[locate(slots, mask, keys, signed(p.key[i]))] - 1
         if e >= 0 and entries[e, COUNT_HERE + side] > 0:

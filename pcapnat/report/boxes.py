@@ -68,15 +68,23 @@ def _clocks(points: list[Port], clocks: list[Clock]) -> Section:
     return Section("Clocks", lines)
 
 
+KINDS = {
+    "nat": "a NAT",
+    "proxy": "a proxy or user-space NAT",
+    "router": "a router: it translates nothing",
+    "switch": "a switch, a bridge or a wire: it changes nothing",
+}
+
+
 def _box(box: Box, limit: int) -> list[Section]:
     here, there = box.crossing.here.name, box.crossing.there.name
     t = box.translations
-    kind = {"nat": "a NAT", "router": "a router: it translates nothing", "switch": "a switch, a bridge or a wire: it changes nothing"}.get(
-        box.kind.value or ""
-    )
+    kind = KINDS.get(box.kind.value or "")
     lines = sentences(box)
     if not kind:
         lines = [f"What it is cannot be told: {box.kind.note}.", *lines]
+    elif box.kind.value == "proxy":
+        lines = [box.kind.note[0].upper() + box.kind.note[1:] + ".", *lines]
     sections = [Section(f"Between {here} and {there}: {kind or 'unknown'}", lines)]
     names = texts(box.mappings.inside), texts(box.mappings.outside)
     n = len(box.mappings) if limit == 0 else min(limit, len(box.mappings))

@@ -249,6 +249,7 @@ def _translations(t: Translations) -> list[Json]:
         t.by.tolist(),
         t.inside_row.tolist(),
         t.outside_row.tolist(),
+        t.ended.tolist(),
         strict=True,
     )
     rows = []
@@ -273,6 +274,7 @@ def _translations(t: Translations) -> list[Json]:
         rests_on,
         inside,
         outside,
+        ended,
     ) in columns:
         row = {
             "proto": protocol_name(proto),
@@ -290,6 +292,8 @@ def _translations(t: Translations) -> list[Json]:
         }
         if hairpin:
             row["hairpin"] = True
+        if ended:
+            row["tcp_ended"] = True
         rows.append(row)
     return rows
 

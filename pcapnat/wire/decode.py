@@ -259,6 +259,7 @@ def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: 
             p.payload_at[i] = 0
             p.payload_len[i] = 0
             p.key[i] = 0
+            p.digest[i] = 0
             flags = flags & ~OF_ONE_PACKET | TUNNEL
             at = place
             depth += 1

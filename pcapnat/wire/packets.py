@@ -121,6 +121,7 @@ class Packets(Table):
     payload_at = column("uint32", "where the payload begins, from the frame's first byte; without IP: what the link carries", unit="bytes")
     payload_len = column("uint32", "length of the payload by the headers, captured or not; without IP: to the frame's end", unit="bytes")
     key = column("int64", "fingerprint of what a NAT leaves alone (see decode.py)")
+    digest = column("int64", "digest of the payload's first bytes, 0 for none: what is left where sequence numbers are rewritten")
 
 
 class Quoted(Table):
