@@ -104,7 +104,7 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
     boxes = [_box(here, there) for here, there in pairwise(ports)]
-    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports))
+    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports, boxes))
 
 
 def _box(here: Port, there: Port) -> Box:
@@ -142,8 +142,10 @@ MARKS = (
 )
 
 
-def _notes(ports: list[Port]) -> list[str]:
-    notes = [problem for port in ports for problem in port.problems]
+def _notes(ports: list[Port], boxes: list[Box]) -> list[str]:
+    notes = list(dict.fromkeys(problem for port in ports for problem in port.problems))  # a file may belong to several points
+    for c in (box.crossing for box in boxes):
+        notes += [f"{c.here.name} and {c.there.name}: {said}" for said in (c.identity.says() if c.identity else ())]
     for port in ports:
         for flag, says in MARKS:
             if count := int((port.packets.flags & int(flag) != 0).sum()):

@@ -6,11 +6,14 @@
    They choose among candidates; they never make one.
 4. Best pairs first, one to one in time: a conversation that the box moved to a new mapping has two counterparts, one
    after the other, never two at once. Two candidates that fit equally well are left undecided.
+5. If the capturing system numbered the packets, its numbers outweigh all that, and what was found without them is held against
+   them (identity.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +24,9 @@ from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .port import Port
 from .stream import ended, streams
+
+if TYPE_CHECKING:
+    from .identity import Identity
 
 ENOUGH_BITS = 24.0
 """A pair needs this much in all: one in 16 million by chance."""
@@ -63,12 +69,24 @@ class Crossing:
     clock: Clock
     unmatched_here: dict[int, Reason] = field(default_factory=dict)
     unmatched_there: dict[int, Reason] = field(default_factory=dict)
+    identity: Identity | None = None
+    """What packets' identifiers say, if both ports have any."""
 
 
 def cross(here: Port, there: Port) -> Crossing:
     """Find which conversation at one port of a box is which at the other."""
     index = Index(here, there, ~here.to_group(), ~there.to_group())
     candidates = index.candidates(index.keeps_identification())
+    numbered = without = None
+    if here.sided and there.sided:
+        from . import identity  # here, as few captures number their packets
+
+        numbered = identity.known(here, there)
+        if numbered and len(numbered[1]):
+            clock = _clock(index, candidates)
+            _judge(candidates, here, there, clock)
+            without, _ = _with_streams(here, there, _matches(candidates, *_assign(candidates)[:2]), clock)
+            candidates = identity.added(candidates, numbered[1])
     clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = _assign(candidates)
@@ -76,6 +94,10 @@ def cross(here: Port, there: Port) -> Crossing:
     matches, clock = _with_streams(here, there, matches, clock)
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
+    if numbered:
+        crossing.identity = numbered[0]
+        if without is not None:
+            identity.check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)

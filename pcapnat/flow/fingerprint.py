@@ -26,6 +26,7 @@ class By(IntFlag):
     ECHO = v.ECHO
     IP_ID = v.IP_ID
     FAR_END = v.FAR_END
+    PACKET_ID = v.PACKET_ID
     STREAM = v.IN_STREAM
 
     def names(self) -> list[str]:
@@ -34,7 +35,7 @@ class By(IntFlag):
 
 
 WORDS = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
-         By.FAR_END: "far-endpoint", By.STREAM: "stream"}  # fmt: skip
+         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream"}  # fmt: skip
 assert WORDS.keys() == set(By)
 
 

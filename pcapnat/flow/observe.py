@@ -6,7 +6,7 @@ import numpy as np
 
 from ..message import Picker
 from ..terms import CaptureError, Point
-from ..wire import Batch, Capture, Outer, Progress, Quoted, Store, batches, glance
+from ..wire import Batch, Capture, Chosen, Outer, PacketFacts, Progress, Quoted, Store, Texts, batches, choose, drop_lines, glance
 from .conversation import Tracker
 from .port import Port
 
@@ -27,13 +27,20 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     tracker, store, picker = Tracker(frames), Store(frames), Picker()
     quoted: list[Quoted] = []
     outer: list[Outer] = []
+    facts: list[PacketFacts] = []
     conversation, reverse, about, rows = [], [], [], []
     before = 0
     for capture in opened:
+        capture.texts = opened[0].texts
+        chosen: Chosen | None = None
+        met = 0
         for batch in batches(capture, limit, progress, store):
             batch.first_row += before
             if point.interface is not None:
-                _only(capture, point.interface, batch)
+                if len(capture.interfaces) > met:
+                    met = len(capture.interfaces)
+                    chosen = choose(capture, point.interface, chosen)
+                _only(chosen, batch)
             tracker.feed(batch)
             picker.feed(batch, tracker.conversation, tracker.total)
             quotes = batch.quoted.take(slice(0, batch.quotes))
@@ -42,10 +49,13 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             around = batch.outer.take(slice(0, batch.outers))
             around.carrier[:] += batch.first_row
             outer.append(around)
+            if batch.facts:
+                batch.facts.carrier[:] += batch.first_row
+                facts.append(batch.facts)
             conversation.append(tracker.conversation[: batch.count].copy())
             reverse.append(tracker.reverse[: batch.count].copy())
             about.append(tracker.about[: batch.quotes].copy())
-        if point.interface is not None and _number(capture, point.interface) is None:
+        if point.interface is not None and chosen is None and choose(capture, point.interface) is None:
             raise CaptureError(capture.path, f"has no interface {point.interface!r} ({_interfaces(capture)})")
         rows.append(capture.frames)
         before += capture.frames
@@ -61,10 +71,13 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         number[np.concatenate(conversation)] if conversation else np.zeros(0, np.int64),
         np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
         number[np.concatenate(about)] if about else np.zeros(0, np.int64),
-        [f"{c.path}: {problem}" for c in opened for problem in (*c.problems, *c.notes)],
+        [f"{c.path}: {problem}" for c in opened for problem in (*c.problems, *c.notes, *drop_lines(c), *_repeated(c, point))],
         Outer.join(outer),
         tracker.stray_fragments,
         picker.finish(number, len(conversations)),
+        PacketFacts.join(facts),
+        opened[0].texts if opened else Texts(),
+        any(c.sided for c in opened),
     )
     return port, opened
 
@@ -77,21 +90,35 @@ def _first_time(capture: Capture) -> int:
     return 0
 
 
-def _number(capture: Capture, interface: str) -> int | None:
-    if interface.isdecimal() and int(interface) < len(capture.interfaces):
-        return int(interface)
-    return next((i.id for i in capture.interfaces if i.name == interface), None)
-
-
 def _interfaces(capture: Capture) -> str:
     return "it has " + ", ".join(f"{i.id}" + (f" ({i.name})" if i.name else "") for i in capture.interfaces[:8])
 
 
-def _only(capture: Capture, interface: str, batch: Batch) -> None:
-    """Make nothing of the other interfaces' frames, and drop what they quote and what is around them."""
-    number = _number(capture, interface)
+def _repeated(capture: Capture, point: Point) -> list[str]:
+    """That a trace shows packets again at each place they pass, and which places can be had by themselves."""
+    seen = [i for i in capture.interfaces if i.frames and i.kind]
+    if point.interface is None:
+        if len(seen) < 2:
+            return []
+        return [
+            f"{len(seen)} interfaces of Windows taken as one point: a packet counts at each of them; `pcapnat info` lists them, "
+            f"{capture.path}@{seen[0].id} takes one"
+        ]
+    chosen = choose(capture, point.interface)
+    edges = capture.interfaces[chosen.interface].edges if chosen and chosen.edge is None else []
+    if len(edges) < 2:
+        return []
+    return [f"{point.interface} shows packets at {len(edges)} edges, once each; '{point.interface} edge {min(edges)}' takes one"]
+
+
+def _only(chosen: Chosen | None, batch: Batch) -> None:
+    """Make nothing of the frames of other interfaces or edges, and drop what they quote, what is around and what is said of them."""
     packets, quoted = batch.packets, batch.quoted
-    other = packets.interface[: batch.count] != (-1 if number is None else number)
+    other = packets.interface[: batch.count] != (-1 if chosen is None else chosen.interface)
+    if batch.facts and chosen and chosen.edge is not None:
+        there = np.zeros(batch.count, bool)
+        there[batch.facts.carrier[batch.facts.edge == chosen.edge]] = True
+        other |= ~there
     packets.flags[: batch.count][other] = 0
     kept = np.flatnonzero(~other[quoted.carrier[: batch.quotes]])
     for name in Quoted.columns:
@@ -101,3 +128,5 @@ def _only(capture: Capture, interface: str, batch: Batch) -> None:
     for name in Outer.columns:
         getattr(batch.outer, name)[: len(kept)] = getattr(batch.outer, name)[kept]
     batch.outers = len(kept)
+    if batch.facts:
+        batch.facts = batch.facts.take(~other[batch.facts.carrier])

@@ -15,7 +15,7 @@ MANY = 64
 """A fingerprint that more pairs of conversations than this could share proves nothing."""
 
 # What a match rests on; By in fingerprint.py gives the bits their names.
-ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END = 1, 2, 4, 8, 16, 32, 64
+ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END, PACKET_ID = 1, 2, 4, 8, 16, 32, 64, 128
 IN_STREAM, ANSWERED = 256, 512
 """In what both ends say one after the other: shared from a to b, and from b to a."""
 

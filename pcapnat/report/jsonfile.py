@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..nat import KINDS, PortUse, Translations
 from ..ports import port_class, service
 from ..terms import Clock, Finding, Reason
 from ..wire import Capture, Interface
+from ..wire.reasons import NOT_SAID, reason_text
 
 Json = dict[str, Any]
 
@@ -54,6 +55,10 @@ def info_json(capture: Capture) -> str:
             "name_count": facts.name_count,
             "names": facts.names,
             "verdicts": dict(facts.verdicts),
+            "drops": [
+                {"interface": interface, "reason": None if reason == NOT_SAID else reason, "says": reason_text(reason), "frames": n}
+                for (interface, reason), n in sorted(capture.drops.items())
+            ],
             "skipped_blocks": facts.skipped,
         }
     )
@@ -207,6 +212,7 @@ def _finding(finding: Finding[Any]) -> Json:
 
 
 def _box(box: Box) -> Json:
+    identity = box.crossing.identity
     return {
         "between": [box.crossing.here.name, box.crossing.there.name],
         "kind": _finding(box.kind),
@@ -218,6 +224,7 @@ def _box(box: Box) -> Json:
         "behavior": {},
         "replay": None,
         "diagnoses": [],
+        **({"packet_ids": asdict(identity)} if identity else {}),
     }
 
 

@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from ..terms import CaptureError
 from . import erf, pcap, pcapng, snoop, via, xpress
 from .facts import Facts
+from .notes import Drops, Notes, count_drops
 from .packets import Frames
 from .source import Unpacked, compression
 from .walk import (
@@ -37,7 +38,7 @@ from .walk import (
     TOO_LONG,
     WHY,
 )
-from .windows import PacketFacts
+from .windows import PacketFacts, Texts
 
 if TYPE_CHECKING:
     from . import etl
@@ -52,6 +53,7 @@ class Interface:
     """Where frames were captured: one for pcap, each interface block of a pcapng.
 
     received, dropped and os_dropped are the last statistics the file gives; lost is the sum of the drops its frames tell of.
+    kind: of an interface of Windows, what it is (a miniport, a filter, an uplink ...); edges: pktmon's boundaries of it, some of them.
     """
 
     id: int
@@ -66,11 +68,23 @@ class Interface:
     dropped: int | None = None
     os_dropped: int | None = None
     lost: int = 0
+    kind: str | None = None
+    edges: list[int] = field(default_factory=list)
+
+    def called(self) -> str:
+        """Its number and, if it has them, its name and what it is described as."""
+        words = [self.name] if self.name else []
+        if self.description and self.description not in (self.name or ""):
+            words.append(self.description)
+        return f"interface {self.id}" + (f" ({', '.join(words)})" if words else "")
 
 
 @dataclass
 class Chunk:
-    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file."""
+    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file.
+
+    facts: what Windows' tools say beyond that; None for most files.
+    """
 
     buf: np.ndarray[Any, np.dtype[np.uint8]]
     frames: Frames
@@ -104,7 +118,8 @@ class Capture:
 
     rows: the most frames in one chunk. via: "tshark" to have it read the file; None: only if we cannot and it can.
     compression, facts and notes say what the file is; sided: frames have a direction or an identifier. again: the file can be read a second
-    time.
+    time. windows: it was made by Windows' tools; noted: the present chunk says something of frames in words. drops: frames that the file
+    says were discarded. texts: what facts refer to; several captures may share one.
     """
 
     def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None):
@@ -120,7 +135,10 @@ class Capture:
         self.frames = self.captured_bytes = self.wire_bytes = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
-        self.sided = False
+        self.sided = self.windows = self.noted = False
+        self.remarks = Notes()
+        self.texts = Texts()
+        self.drops: Drops = Drops()
         self.truncated = False
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -289,7 +307,11 @@ class Capture:
                 count, why = self._walk()
                 if count:
                     self._account(count)
-                    yield Chunk(self.buf, self.columns, count, self.base)
+                    facts = self.remarks.facts(self, count) if self.noted else None
+                    if facts:
+                        count_drops(self.drops, self.columns, facts)
+                    self.noted = False
+                    yield Chunk(self.buf, self.columns, count, self.base, facts)
                 if why != FULL and (why != MORE or self.ended or not self.fill()):
                     break
             self._finish(why)

@@ -15,20 +15,23 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..table import Array
 from ..terms import CaptureError
 from .etl_events import EVENT_32, EVENT_64, EVENT_SIZE, event_at, event_size, first_time
 from .etl_packets import COMPONENT_EVENTS, PKTMON, PROVIDERS, Decoder, Event, Packet
+from .notes import count_drops, sparse
 from .packets import Flag
-from .windows import PacketFacts
+from .windows import SAYS_DIRECTION, Direction
 from .xpress import MOST, unpack
 
 if TYPE_CHECKING:
-    from .capture import Capture, Chunk
+    from .capture import Capture, Chunk, Interface
 
 BUFFER = Struct("<IIII32xIHH16x")
 """WMI_BUFFER_HEADER: bytes in the file, bytes used (unpacked), two more, offset, flags, type. At 40: the processor."""
@@ -55,6 +58,8 @@ KEEP = 48 << 20
 """Traces up to this size are unpacked once and kept; of larger ones each buffer is unpacked in both passes."""
 HELD = 128 << 20
 """The most bytes of packets that wait for buffers that overlap; beyond it packets come out of order, and that is said."""
+LOOKED_INTO, LOOKED_AT = 16, 1_000
+"""Buffers, and packets, that a first glance takes."""
 CHUNK_BYTES = 1 << 20
 BYTES_A_FRAME = 300
 
@@ -113,7 +118,7 @@ class Trace:
             self.file.write(head)
             while block := file.read(CHUNK_BYTES):
                 self.file.write(block)
-        self.decoder = Decoder(self._interface)
+        self.decoder = Decoder(self._interface, lambda text: capture.texts.number(text))
         self._other: Counter[bytes] = Counter()
         self.found = 0
         self._damaged: set[int] = set()
@@ -163,6 +168,18 @@ class Trace:
     def expected_frames(self) -> int:
         """About how many frames there are, from the buffers' sizes."""
         return sum(b.used for b in self._buffers(quietly=True)) // BYTES_A_FRAME + 1
+
+    def snaplens(self) -> list[int]:
+        """To how many bytes packets were cut, as the first ones show; nothing if none of them was."""
+        cut = packets = 0
+        for buffer in islice(self._buffers(quietly=True), LOOKED_INTO):
+            for packet in (self.decoder.packet(event) for _, event in self._events(buffer)):
+                if packet:
+                    packets += 1
+                    cut = max(cut, len(packet.data) if len(packet.data) < packet.wire_len else 0)
+                if packets >= LOOKED_AT:
+                    break
+        return [cut] if cut else []
 
     # buffers
 
@@ -320,12 +337,12 @@ class Trace:
         if disorder:
             problems.append("so many processors logged at once that some packets are not in the order of time")
 
-    def _interface(self, name: str, link: int) -> int:
-
+    def _interface(self, name: str, link: int, kind: str | None, description: str) -> int:
         number = len(self.capture.interfaces)
         frequency = 10_000_000 if self.reference.kind == SYSTEM_TIME else self.reference.frequency
         tick = f"{1 / frequency:.0e}" if frequency in POWERS_OF_TEN else f"1/{frequency}"
-        self.capture.add_interface(link, 0, name, tick)
+        made = self.capture.add_interface(link, 0, name, tick)
+        made.kind, made.description = kind, description or None
         return number
 
 
@@ -335,15 +352,28 @@ def _kind(key: bytes) -> tuple[str, int]:
     return str(uuid.UUID(bytes_le=key[:16])), int.from_bytes(key[16:], "little")
 
 
+SIDE = np.array([0 if d.inbound is None else 1 if d.inbound else 2 for d in Direction], np.uint8)
+"""Direction as pcapng's epb_flags have it: 1 inbound, 2 outbound."""
+MOST_EDGES = 16
+
+
+def _edges(interfaces: list[Interface], of: Array, edge: Array) -> None:
+    """Note which edges of its component an interface shows."""
+    for both in np.unique(of.astype(np.int64) << 16 | edge).tolist():
+        known = interfaces[both >> 16].edges
+        if both & 0xFFFF and both & 0xFFFF not in known and len(known) < MOST_EDGES:
+            known.append(both & 0xFFFF)
+
+
 def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
-    """A trace's packets as chunks like those of any capture; each comes with `facts`.
+    """A trace's packets as chunks like those of any capture, with facts.
 
     The trace may be compressed: a chunk's `base` counts the bytes of the frames handed out before it.
     """
     from .capture import Chunk
 
     capture, frames = trace.capture, trace.capture.columns
-    facts = PacketFacts.empty(rows)
+    capture.windows = True
     base = size = 0
     block: list[tuple[int, Packet]] = []
 
@@ -358,9 +388,14 @@ def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
         f.interface[:n] = [packet.interface for _, packet in block]
         f.flags[:n] = np.where(f.cap_len[:n] < f.wire_len[:n], int(Flag.CUT), 0)
         f.flags[:n] |= np.array([int(Flag.BAD_TIME) * (abs(t) > FAR) for t in times], np.uint32)
-        for name, values in zip(PacketFacts.columns, zip(*(packet.facts for _, packet in block), strict=True), strict=True):
-            getattr(facts, name)[:n] = values
+        f.packet_id[:n] = [packet.packet_id for _, packet in block]
+        f.direction[:n] = SIDE[[packet.facts[SAYS_DIRECTION] for _, packet in block]]
+        capture.sided |= bool(f.packet_id[:n].any() or f.direction[:n].any())
         capture._account(n)
+        facts = sparse([packet.facts for _, packet in block])
+        if facts:
+            count_drops(capture.drops, f, facts)
+            _edges(capture.interfaces, f.interface[facts.carrier], facts.edge)
         return Chunk(np.frombuffer(bytearray().join([packet.data for _, packet in block]), np.uint8), f, n, base, facts)
 
     for item in trace.packets():

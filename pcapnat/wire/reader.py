@@ -13,6 +13,7 @@ from .capture import Capture, Chunk
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
+from .windows import PacketFacts
 
 Progress = Callable[[int, int | None], None]
 """Told (bytes read, size of the file or None) after each chunk."""
@@ -25,7 +26,8 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes.
+    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes. facts: None for
+    most files.
     """
 
     packets: Packets
@@ -36,6 +38,7 @@ class Batch:
     outer: Outer
     outers: int
     chunk: Chunk
+    facts: PacketFacts | None = None
 
 
 class Store:
@@ -87,7 +90,7 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
         if capture.sided:
             packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
             packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
-        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk)
+        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk, chunk.facts)
         row += chunk.count
         keep_pace(capture)
         if progress:
@@ -130,11 +133,14 @@ def glance(path: str, via: str | None = None) -> Glance:
         return Glance(UNKNOWN_FRAMES, [])
     capture = Capture(path, GLANCE_FRAMES, via)
     if capture.trace:  # its first frames are known when all of it was looked through
-        expected = capture.trace.expected_frames()
+        expected, snaplens = capture.trace.expected_frames(), capture.trace.snaplens()
         capture.close()
-        return Glance(expected, [])
+        return Glance(expected, snaplens)
     chunk = capture.first_chunk()
     snaplens = [i.snaplen for i in capture.interfaces]
+    if capture.windows:  # etl2pcapng does not say what pktmon cut, which is all but 128 bytes unless it was told otherwise
+        lengths, cut = chunk.frames.cap_len[: chunk.count], chunk.frames.cap_len[: chunk.count] < chunk.frames.wire_len[: chunk.count]
+        snaplens += [int(lengths[cut].max())] if cut.any() else []
     if capture.file_bytes is None or (not chunk.count and not capture.ended):
         return Glance(UNKNOWN_FRAMES, snaplens)
     if not chunk.count:
