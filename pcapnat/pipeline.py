@@ -83,7 +83,7 @@ MARKS = (
     (Flag.OTHER_LINK, "of a protocol above the link, or a link type, that is not decoded"),
     (Flag.FRAGMENT, "that are IP fragments; all but each first one belong to no conversation here"),
     (Flag.NO_TIME, "without a time in the file"),
-    (Flag.BAD_TIME, "with a time beyond the year 2262"),
+    (Flag.BAD_TIME, "with a time beyond the year 2116"),
 )
 
 

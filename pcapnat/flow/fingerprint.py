@@ -105,7 +105,8 @@ class Index:
             here=pair // width, there=pair % width, flip=(rows[:, v.PAIR] & 1).astype(np.uint8), packet_bits=rows[:, v.MILLIBITS] / 1000.0,
             bits=np.zeros(len(rows)), by=rows[:, v.BASIS].copy(), shared=rows[:, v.SHARED].copy(), outward=rows[:, v.OUTWARD].copy(),
             here_first=rows[:, v.HERE_FIRST].copy(), here_last=rows[:, v.HERE_LAST].copy(), there_first=rows[:, v.THERE_FIRST].copy(),
-            there_last=rows[:, v.THERE_LAST].copy(), delay=base + rows[:, v.DELAY] / np.maximum(rows[:, v.SHARED], 1))  # fmt: skip
+            there_last=rows[:, v.THERE_LAST].copy(),
+            delay=base + (rows[:, v.DELAY] + rows[:, v.MORE_DELAY] / np.maximum(rows[:, v.SHARED], 1)))  # fmt: skip
 
     def travel(self, trusted: Array) -> tuple[Array, Array, Array]:
         """Times here and there, and directions (1 from here to there), of frames that occur once on either side in trusted pairs.

@@ -28,8 +28,10 @@ ENTRY = 5
 ENTRIES, NEXT_ENTRY, PAIRS, TOUCHED = range(4)
 STATE = 4
 # Columns of a pair's tally.
-PAIR, MILLIBITS, BASIS, SHARED, OUTWARD, HERE_FIRST, HERE_LAST, THERE_FIRST, THERE_LAST, DELAY = range(10)
-TALLY = 10
+PAIR, MILLIBITS, BASIS, SHARED, OUTWARD, HERE_FIRST, HERE_LAST, THERE_FIRST, THERE_LAST, DELAY, MORE_DELAY = range(11)
+TALLY = 11
+"""DELAY is that of the first frames alike, MORE_DELAY the sum of what others have more: it grows slowly, and stays within twice FAR."""
+FAR = 1 << 61
 
 PLAIN, REFINED = 0, 1
 """Families of fingerprints: the frame's key; the key together with the IP identification."""
@@ -179,7 +181,7 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
 
     strict: 1 if frames with different IP identifications are different frames. width: conversations there.
     alone: 1 to pair conversations of one side with each other (there is here, each pair once).
-    log2: thousandths of log2(k), k up to MANY. base: a time difference near the clocks' (keeps sums of delays small).
+    log2: thousandths of log2(k), k up to MANY. base: the difference of the captures' first times.
     """
     side = 0 if alone else 1
     for e in range(state[NEXT_ENTRY], state[ENTRIES]):
@@ -218,6 +220,11 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
                     while slots[k] and tallies[slots[k] - 1, PAIR] != pair:
                         k = (k + 1) & mask
                     time_here, time_there = here.time_ns[i], there.time_ns[j]
+                    lag = time_there - time_here - base
+                    if lag > FAR:
+                        lag = FAR
+                    if lag < -FAR:
+                        lag = -FAR
                     if slots[k] == 0:
                         t = state[PAIRS]
                         state[PAIRS] = t + 1
@@ -227,12 +234,14 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
                         tallies[t, HERE_LAST] = time_here
                         tallies[t, THERE_FIRST] = time_there
                         tallies[t, THERE_LAST] = time_there
+                        tallies[t, DELAY] = lag
                     t = signed(slots[k]) - 1
                     tallies[t, MILLIBITS] += bits
                     tallies[t, BASIS] |= by
                     tallies[t, SHARED] += 1
                     tallies[t, OUTWARD] += fall(here, there, i, j, signed(reverse_here[i]))
-                    tallies[t, DELAY] += time_there - time_here - base
+                    if -2 * FAR < tallies[t, MORE_DELAY] < 2 * FAR:
+                        tallies[t, MORE_DELAY] += lag - tallies[t, DELAY]
                     if time_here < tallies[t, HERE_FIRST]:
                         tallies[t, HERE_FIRST] = time_here
                     if time_here > tallies[t, HERE_LAST]:

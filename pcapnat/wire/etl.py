@@ -24,6 +24,7 @@ from ..terms import CaptureError
 from .etl_events import EVENT_32, EVENT_64, EVENT_SIZE, event_at, event_size, first_time
 from .etl_packets import COMPONENT_EVENTS, PKTMON, PROVIDERS, Decoder, Event, Packet
 from .packets import Flag
+from .walk import FAR_FUTURE as FAR
 from .windows import PacketFacts
 from .xpress import MOST, unpack
 
@@ -42,7 +43,6 @@ QPC, SYSTEM_TIME, CYCLES = 1, 2, 3
 POWERS_OF_TEN = {10**i for i in range(10)}
 EPOCH = 116_444_736_000_000_000
 """1970 in Windows' count of 100 ns since 1601."""
-FAR = (1 << 63) - 1
 
 CIRCULAR = 2
 """Mode of a log that begins again at its file's beginning when the file is full: more was written than is there."""
@@ -110,14 +110,24 @@ class Trace:
         self.file = file
         if not file.seekable():
             self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the capture)
-            self.file.write(head)
-            while block := file.read(CHUNK_BYTES):
-                self.file.write(block)
+            self._put_by(file, head)
         self.decoder = Decoder(self._interface)
         self._other: Counter[bytes] = Counter()
         self.found = 0
         self._damaged: set[int] = set()
         self._header()
+
+    def _put_by(self, file: Any, head: bytes) -> None:
+        try:
+            self.file.write(head)
+            while block := file.read(CHUNK_BYTES):
+                self.file.write(block)
+        except OSError as error:  # a full disk, say
+            self.file.close()
+            raise CaptureError(self.capture.path, f"cannot be put by to be read ({(error.strerror or str(error)).lower()})") from None
+        if problem := getattr(file, "problem", None):
+            self.capture.truncated = not file.whole
+            self.capture.problems.append(problem)
 
     def close(self) -> None:
         """Remove the temporary file, if one was made."""

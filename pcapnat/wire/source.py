@@ -123,6 +123,15 @@ class Unpacked:
         self._held = self._held[got:]
         return got
 
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size` of them; none at the end."""
+        room = bytearray(size)
+        return bytes(room[: self.readinto(room)])
+
+    def seekable(self) -> bool:
+        """Never: what is unpacked comes once."""
+        return False
+
     def _end(self, problem: str | None = None, whole: bool = False) -> None:
         self._over = True
         if problem:
