@@ -173,6 +173,8 @@ class Capture:
     def fill(self) -> bool:
         """Move what is left to the buffer's start and read more behind it; False at the end of the file."""
         left = self.end - self.start
+        if isinstance(self._file, Unpacked):
+            self._file.frames = self.frames
         if left == len(self.buf):
             self.buf = np.concatenate([self.buf[self.start : self.end], np.zeros(len(self.buf), np.uint8)])
         elif self.start:

@@ -13,6 +13,7 @@ from .capture import Capture
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
+from .source import BOMB_FRAMES, FRAME_BYTES
 
 Progress = Callable[[int, int | None], None]
 """Told (bytes read, size of the file or None) after each chunk."""
@@ -140,7 +141,10 @@ def glance(path: str, via: str | None = None) -> Glance:
         return Glance(0, snaplens)
     mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
     unpacked = (capture.base + capture.end) / capture.done_bytes  # what a byte of the file becomes
-    return Glance(int(capture.file_bytes * unpacked / mean) + 1, snaplens)
+    frames = int(capture.file_bytes * unpacked / mean) + 1
+    if capture.compression:  # a bomb promises more than there is memory for
+        frames = min(frames, BOMB_FRAMES + capture.file_bytes // FRAME_BYTES)
+    return Glance(frames, snaplens)
 
 
 GLANCE_FRAMES = 100
