@@ -304,6 +304,7 @@ class Capture:
             self._finish(why)
         finally:
             self.close()
+            self.buf, self.columns = np.zeros(0, np.uint8), Frames.empty(0)  # of what was read, the counts stay
 
     def _walk(self) -> tuple[int, int]:
         """Fill the columns from the buffer, whatever blocks lie between the frames: their number, and why there are not more."""

@@ -65,16 +65,21 @@ def main() -> None:
         k.native = None
     kept = work / name
     kept.mkdir(parents=True, exist_ok=True)
-    for seed in target.seeds() + (seeds.from_folder(Path(folder), name, 4 * target.longest) if folder else []):
+    found = seeds.from_folder(Path(folder), name, 4 * target.longest) if folder else []
+    most = max([target.longest, *map(len, found)])
+    for seed in target.seeds() + found:
         (kept / ("seed-" + hashlib.sha256(seed).hexdigest()[:16])).write_bytes(seed)
     fast = Path("/dev/shm")
     place = Path(tempfile.mkdtemp(dir=fast if fast.is_dir() else None))
+
+    unraised: list[list[str]] = []
 
     def one(data: bytes) -> None:
         started = time.process_time()
         with guarded():
             plain = target.run(data, place)
         took = time.process_time() - started
+        assert not unraised[0], unraised
         assert took < SLOW_S + len(data) * SLOW_BYTE_S, f"{took:.1f} s for {len(data)} bytes"
         if zlib.crc32(data) % 8:
             return
@@ -86,9 +91,10 @@ def main() -> None:
             for k in KERNELS:
                 k.native = None
 
-    limits = [f"-max_len={4 * target.longest if folder else target.longest}", "-rss_limit_mb=2000", "-timeout=60"]
+    limits = [f"-max_len={most}", "-rss_limit_mb=2000", "-timeout=60"]
     alone = any(not argument.startswith("-") for argument in sys.argv[1:])
-    with targets.strictly():
+    with targets.strictly() as left:
+        unraised.append(left)
         atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], *([] if alone else [str(kept)])], one)
         atheris.Fuzz()
 

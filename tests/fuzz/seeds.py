@@ -105,7 +105,8 @@ def etls() -> list[bytes]:
     fourth += e(n, 1001, me.fragment(FRAME[10:]), me.TICKS + 5, keyword=me.END | me.SEND)
     seeds = [me.head(written=3) + b"".join(me.buffer(b, compressed=packed) for b in (first, second)) for packed in (False, True)]
     seeds += [me.head(clock=2) + me.buffer(third, size=1024), me.head(clock=3, mhz=2500, pointer=4) + me.buffer(fourth, compressed=True)]
-    seeds.append(me.head(frequency=1, lost=(3, 4), mode=2) + bytes(512) + me.buffer(e(n, 1001, me.fragment(FRAME), (1 << 63) - 1), size=512))
+    late = e(n, 1001, me.fragment(FRAME), (1 << 63) - 1)
+    seeds.append(me.head(frequency=1, lost=(3, 4), mode=2) + bytes(512) + me.buffer(late, size=512))
     return seeds
 
 
@@ -142,7 +143,8 @@ def decodes() -> list[bytes]:
 
 def tracks() -> list[bytes]:
     """Handshakes, datagrams, echoes, errors, fragments, tunnels; operations of eight bytes, see targets.py."""
-    handshake = [(0, 1, 2, 1, 0, 5), (0, 4, 18, 7, 2, 5), (0, 1, 16, 2, 8, 5), (0, 1, 24, 2, 8, 5), (0, 4, 17, 8, 12, 6), (0, 1, 20, 9, 9, 6)]
+    handshake = [(0, 1, 2, 1, 0, 5), (0, 4, 18, 7, 2, 5), (0, 1, 16, 2, 8, 5), (0, 1, 24, 2, 8, 5), (0, 4, 17, 8, 12, 6),
+                 (0, 1, 20, 9, 9, 6)]
     others = [(1, 1, 0, 0, 0, 1), (1, 4, 0, 0, 0, 1), (2, 1, 8, 5, 0, 2), (2, 4, 0, 5, 0, 2), (3, 4, 3, 0, 0, 2), (4, 1, 0, 3, 1, 3),
               (4, 1, 8, 3, 0, 3), (4, 1, 16, 4, 0, 3), (5, 1, 47, 0, 0, 1), (5, 1, 50, 9, 0, 1), (6, 1, 0, 0, 0, 1), (7, 1, 1, 0, 0, 1)]
 
@@ -168,7 +170,7 @@ def foreign() -> list[bytes]:
 
 
 MAGICS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
-    ("pcap", (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34")),
+    ("pcap", tuple(struct.pack(order + "I", magic) for order in "<>" for magic in (0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34))),
     ("pcapng", (b"\x0a\x0d\x0d\x0a",)), ("snoop", (b"snoop",)), ("gzip", (b"\x1f\x8b",)), ("bzip2", (b"BZh",)),
     ("xz", (b"\xfd7zXZ",)), ("zstd", (b"\x28\xb5\x2f\xfd",)), ("lz4", (b"\x04\x22\x4d\x18",)))
 

@@ -54,8 +54,9 @@ def changed(chance: random.Random, seeds: list[bytes]) -> bytes:
 def without_tshark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """tshark is somebody else's to fuzz."""
     monkeypatch.setattr(via, "program", lambda: None)
-    with strictly():
+    with strictly() as left:
         yield
+    assert not left
 
 
 @pytest.mark.parametrize("name", TARGETS)

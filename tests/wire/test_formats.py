@@ -315,11 +315,18 @@ def test_bombs_are_defused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind
     """Far more data than a network makes of so few bytes: unpacking ends and says so."""
     monkeypatch.setattr(source, "BOMB_BYTES", 1 << 22)
     monkeypatch.setattr(source, "BOMB_RATIO", 100)
+    monkeypatch.setattr(source, "BOMB_FRAMES", 1 << 40)
     pack = PACKERS[kind]
     path = write(tmp_path, pack(pcap_head("<") + pcap_record("<", 1, 1, bytes(200_000))) + pack(bytes(1 << 24)))
     capture = pipeline.inspect(path)
     assert capture.frames >= 1
     assert "unpacks to more than 100 times its size" in capture.problems[0]
+    assert capture.truncated
+    monkeypatch.setattr(source, "BOMB_BYTES", 1 << 40)
+    monkeypatch.setattr(source, "BOMB_FRAMES", 100_000)
+    capture = pipeline.inspect(path)
+    assert 100_000 < capture.frames < 300_000
+    assert "holds more frames than so few bytes can" in capture.problems[0]
     assert capture.truncated
 
 
