@@ -277,7 +277,7 @@ class _Progress:
             click.echo(f"\rreading {done / 1e6:,.0f} MB {share} ", err=True, nl=False)
 
     def say(self, line: str) -> None:
-        click.echo(f"pcapnat: {line}", err=True)
+        click.echo(f"pcapnat: {printable(line)}", err=True)
 
     def done(self) -> None:
         if self.shown:

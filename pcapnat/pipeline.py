@@ -138,7 +138,7 @@ MARKS = (
     (Flag.DEEP, "with more tunnels in one another than are followed"),
     (Flag.FRAGMENT, "that are IP fragments; only the first of a datagram is counted in its conversation, as in Wireshark"),
     (Flag.NO_TIME, "without a time in the file"),
-    (Flag.BAD_TIME, "with a time beyond the year 2262"),
+    (Flag.BAD_TIME, "with a time beyond the year 2116"),
 )
 
 

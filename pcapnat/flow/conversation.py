@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..address import texts
+from ..kernel import SEED
 from ..table import Array, Table, column
 from ..wire import Batch
 from . import life as t
@@ -129,6 +130,7 @@ class Tracker:
             self._parts,
             self._slots,
             len(self._slots) - 1,
+            SEED,
             self._keys,
             self._life,
             self._totals,
@@ -148,7 +150,7 @@ class Tracker:
             wider = np.zeros(4 * len(self._slots), np.int64)
             while 2 * need > len(wider):
                 wider = np.zeros(2 * len(wider), np.int64)
-            spread(self._slots, wider, len(wider) - 1, self._keys, self._life)
+            spread(self._slots, wider, len(wider) - 1, SEED, self._keys, self._life)
             self._slots = wider
 
     @property

@@ -20,6 +20,7 @@ import numpy as np
 from ..table import Array, Table, column
 from ..terms import Clock, Reason
 from . import clock as clocks
+from .assign import assign
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .port import Port
@@ -28,12 +29,6 @@ from .stream import ended, streams
 if TYPE_CHECKING:
     from .identity import Identity
 
-ENOUGH_BITS = 24.0
-"""A pair needs this much in all: one in 16 million by chance."""
-PACKET_BITS = 12.0
-"""... of which this much from packets, whatever the endpoints say."""
-CLEAR_BITS = 3.0
-"""How much better than its rival the better of two candidates must be."""
 SURE_BITS = 60.0
 SAME_FRAME_NS = 50_000_000
 """Delay that is nothing special; each doubling beyond it costs a pair one bit per fingerprint's average."""
@@ -85,11 +80,11 @@ def cross(here: Port, there: Port) -> Crossing:
         if numbered and len(numbered[1]):
             clock = _clock(index, candidates)
             _judge(candidates, here, there, clock)
-            without, _ = _with_streams(here, there, _matches(candidates, *_assign(candidates)[:2]), clock)
+            without, _ = _with_streams(here, there, _matches(candidates, *assign(candidates)[:2]), clock)
             candidates = identity.added(candidates, numbered[1])
     clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
-    chosen, margin, undecided_here, undecided_there = _assign(candidates)
+    chosen, margin, undecided_here, undecided_there = assign(candidates)
     matches = _matches(candidates, chosen, margin)
     matches, clock = _with_streams(here, there, matches, clock)
     hairpins = _hairpins(here, matches)
@@ -110,7 +105,7 @@ def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tu
     if not len(candidates):
         return matched, clock
     _judge(candidates, here, there, clock)
-    more = _matches(candidates, *_assign(candidates)[:2])
+    more = _matches(candidates, *assign(candidates)[:2])
     more.ended[:] = ended(here, there, more.here, more.there)
     return Matches.join([matched, more]), clock
 
@@ -179,58 +174,6 @@ def _pair_ids(one: Array, other: Array) -> Array:
     return np.asarray(back.ravel())
 
 
-def _assign(c: Candidates) -> tuple[Array, Array, set[int], set[int]]:
-    """Choose candidates, best first: (their numbers, margins, conversations left undecided here and there)."""
-    good = np.flatnonzero((c.bits >= ENOUGH_BITS) & (c.packet_bits >= PACKET_BITS))
-    order = good[np.lexsort((c.there[good], c.here[good], -c.bits[good]))]
-    alone = np.zeros(len(c), bool)
-    if len(good):
-        alone[good] = (np.bincount(c.here[good])[c.here[good]] == 1) & (np.bincount(c.there[good])[c.there[good]] == 1)
-    chosen = [int(i) for i in order[alone[order]]]
-    margins = [float(c.bits[i]) - 0.0 for i in chosen]
-    rest = [int(i) for i in order[~alone[order]]]
-    by_here: dict[int, list[int]] = {}
-    by_there: dict[int, list[int]] = {}
-    for i in rest:
-        by_here.setdefault(int(c.here[i]), []).append(i)
-        by_there.setdefault(int(c.there[i]), []).append(i)
-    taken_here: dict[int, list[int]] = {}
-    taken_there: dict[int, list[int]] = {}
-    undecided_here: set[int] = set()
-    undecided_there: set[int] = set()
-
-    def clash_here(i: int, j: int) -> bool:
-        return bool(c.here_first[i] <= c.here_last[j] and c.here_first[j] <= c.here_last[i])
-
-    def clash_there(i: int, j: int) -> bool:
-        return bool(c.there_first[i] <= c.there_last[j] and c.there_first[j] <= c.there_last[i])
-
-    def free(i: int) -> bool:
-        return not (
-            any(clash_here(i, j) for j in taken_here.get(int(c.here[i]), ()))
-            or any(clash_there(i, j) for j in taken_there.get(int(c.there[i]), ()))
-        )
-
-    for i in rest:
-        h, t = int(c.here[i]), int(c.there[i])
-        if not free(i):
-            continue
-        rivals = [j for j in by_here[h] if j != i and clash_here(i, j)] + [j for j in by_there[t] if j != i and clash_there(i, j)]
-        best = max((float(c.bits[j]) for j in rivals if free(j)), default=0.0)
-        margin = float(c.bits[i]) - best
-        if margin < CLEAR_BITS:
-            undecided_here.add(h)
-            undecided_there.add(t)
-            continue
-        chosen.append(i)
-        margins.append(margin)
-        taken_here.setdefault(h, []).append(i)
-        taken_there.setdefault(t, []).append(i)
-    undecided_here -= taken_here.keys()
-    undecided_there -= taken_there.keys()
-    return np.array(chosen, np.int64), np.array(margins), undecided_here, undecided_there
-
-
 def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:
     order = np.lexsort((c.there_first[chosen], c.here_first[chosen], c.here[chosen]))
     k = chosen[order]
@@ -268,7 +211,7 @@ def _hairpins(port: Port, matched: Matches) -> Matches:
     proven = c.by & int(By.ISN | By.SEQUENCE | By.IP_ID) != 0
     real = (np.abs(c.outward) == c.shared) & (np.abs(c.delay) < HAIRPIN_NS) & rewritten & proven
     c.bits[:] = np.where(real, c.bits + 8.0, 0.0)
-    chosen, margin, _, _ = _assign(c)
+    chosen, margin, _, _ = assign(c)
     matches = _matches(c, chosen, margin)
     matches.hairpin[:] = 1
     return matches

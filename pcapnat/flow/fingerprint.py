@@ -11,6 +11,7 @@ from enum import IntFlag
 
 import numpy as np
 
+from ..kernel import SEED
 from ..table import Array, Table, column
 from . import vote as v
 from .port import Port
@@ -101,7 +102,7 @@ class Index:
             while not v.tally(here.packets, there.packets, here.conversation, there.conversation, here.reverse, there.reverse,
                               len(there.conversations), self.other is None, family.number, family.keys, family.entries, family.chains[0],
                               family.chains[1], plain.slots, len(plain.slots) - 1, plain.keys, plain.entries, strict, LOG2, base,
-                              tally.slots, len(tally.slots) - 1, tally.rows, family.state):  # fmt: skip
+                              tally.slots, len(tally.slots) - 1, SEED, tally.rows, family.state):  # fmt: skip
                 tally.grow(int(family.state[v.PAIRS]))
             tally.pairs = int(family.state[v.PAIRS])
         rows = tally.rows[: tally.pairs]
@@ -112,7 +113,8 @@ class Index:
             here=pair // width, there=pair % width, flip=(rows[:, v.PAIR] & 1).astype(np.uint8), packet_bits=rows[:, v.MILLIBITS] / 1000.0,
             bits=np.zeros(len(rows)), by=rows[:, v.BASIS].copy(), shared=rows[:, v.SHARED].copy(), outward=rows[:, v.OUTWARD].copy(),
             here_first=rows[:, v.HERE_FIRST].copy(), here_last=rows[:, v.HERE_LAST].copy(), there_first=rows[:, v.THERE_FIRST].copy(),
-            there_last=rows[:, v.THERE_LAST].copy(), delay=base + rows[:, v.DELAY] / np.maximum(rows[:, v.SHARED], 1))  # fmt: skip
+            there_last=rows[:, v.THERE_LAST].copy(),
+            delay=base + (rows[:, v.DELAY] + rows[:, v.MORE_DELAY] / np.maximum(rows[:, v.SHARED], 1)))  # fmt: skip
 
     def travel(self, trusted: Array) -> tuple[Array, Array, Array]:
         """Times here and there, and directions (1 from here to there), of frames that occur once on either side in trusted pairs.
@@ -138,6 +140,7 @@ class Index:
             1 if at_here else 0,
             f.slots,
             len(f.slots) - 1,
+            SEED,
             f.keys,
             f.entries,
             common,
@@ -160,7 +163,7 @@ class _Family:
 
     def enter(self, port: Port, side: int, wanted: Array, speaking: Array) -> None:
         v.enter(port.packets, port.conversation, port.reverse, wanted.astype(np.uint8), self.number, side, self.slots, len(self.slots) - 1,
-                self.keys, self.entries, self.chains[side], self.state, speaking)  # fmt: skip
+                SEED, self.keys, self.entries, self.chains[side], self.state, speaking)  # fmt: skip
 
 
 class _Tally:
@@ -176,7 +179,7 @@ class _Tally:
         rows[:pairs] = self.rows[:pairs]
         self.rows = rows
         self.slots = np.zeros(4 * len(rows), np.int32)
-        v.again(self.rows, pairs, self.slots, len(self.slots) - 1)
+        v.again(self.rows, pairs, self.slots, len(self.slots) - 1, SEED)
 
 
 LOG2 = np.array([0] + [round(1000 * np.log2(k)) for k in range(1, v.MANY + 1)], np.int64)

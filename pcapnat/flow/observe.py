@@ -6,7 +6,22 @@ import numpy as np
 
 from ..message import Picker
 from ..terms import CaptureError, Point
-from ..wire import Batch, Capture, Chosen, Outer, PacketFacts, Progress, Quoted, Store, Texts, batches, choose, drop_lines, glance
+from ..wire import (
+    Batch,
+    Capture,
+    Chosen,
+    Glance,
+    Outer,
+    PacketFacts,
+    Progress,
+    Quoted,
+    Store,
+    Texts,
+    batches,
+    choose,
+    drop_lines,
+    glance,
+)
 from .conversation import Tracker
 from .port import Port
 
@@ -14,23 +29,22 @@ from .port import Port
 def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple[Port, list[Capture]]:
     """Everything a capture point showed. limit: payload bytes a fingerprint covers.
 
-    Several files are taken in the order of their first frames, whatever order they are given in. With an interface
-    named, frames of other interfaces keep their numbers and belong to nothing.
+    Several files are taken in the order of their first frames, whatever order they are given in, and only one is open at a time.
+    With an interface named, frames of other interfaces keep their numbers and belong to nothing.
     """
-    opened = [Capture(file, via=point.via) for file in point.files]
-    if len(opened) > 1:
-        for capture in opened:
-            if not capture.again:
-                raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
-        opened.sort(key=lambda capture: (_first_time(capture), capture.path))
-    frames = sum(glance(file, point.via).frames for file in point.files)
+    glances = {file: glance(file, point.via) for file in point.files}
+    files = _in_order(point, glances) if len(point.files) > 1 else point.files
+    frames = sum(glances[file].frames for file in files)
+    opened: list[Capture] = []
     tracker, store, picker = Tracker(frames), Store(frames), Picker()
     quoted: list[Quoted] = []
     outer: list[Outer] = []
     facts: list[PacketFacts] = []
     conversation, reverse, about, rows = [], [], [], []
     before = 0
-    for capture in opened:
+    for file in files:
+        capture = Capture(file, via=point.via)
+        opened.append(capture)
         capture.texts = opened[0].texts
         chosen: Chosen | None = None
         met = 0
@@ -82,10 +96,22 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
     return port, opened
 
 
-def _first_time(capture: Capture) -> int:
-    """Time of a file's first frame; the file is opened a second time for it, as chunks can be read once only."""
-    with_time = Capture(capture.path, via=capture.via)
-    for chunk in with_time.chunks():
+def _in_order(point: Point, glances: dict[str, Glance]) -> list[str]:
+    """A point's files by the time of their first frames."""
+    for file, seen in glances.items():
+        if not seen.again:
+            raise CaptureError(file, "cannot be one of several files of a point, as it can be read only once")
+
+    def first(file: str) -> tuple[int, str]:
+        seen = glances[file].first_ns
+        return _first_time(file, point.via) if seen is None else seen, file
+
+    return sorted(point.files, key=first)
+
+
+def _first_time(file: str, via: str | None) -> int:
+    """Time of a file's first frame, where a glance does not reach it; 0 if there is none."""
+    for chunk in Capture(file, via=via).chunks():
         return int(chunk.frames.time_ns[0])
     return 0
 

@@ -59,9 +59,9 @@ STEP = 512
 
 
 @inner
-def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, dport: int, proto: int) -> int:
-    """A hash of a 5-tuple that is the same in both directions."""
-    return mix(mix(src_low, src_high ^ sport) ^ mix(dst_low, dst_high ^ dport), proto)
+def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, dport: int, proto: int, seed: int) -> int:
+    """A hash of a 5-tuple that is the same in both directions. Halves are added: the exclusive or of two equal ends is always 0."""
+    return mix((mix(mix(src_low, seed ^ sport), src_high) >> 1) + (mix(mix(dst_low, seed ^ dport), dst_high) >> 1), proto)
 
 
 @inner
@@ -115,6 +115,7 @@ def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto:
 def meet(
     slots: Any,
     mask: int,
+    seed: int,
     keys: Any,
     life: Any,
     totals: Any,
@@ -130,7 +131,7 @@ def meet(
     row: int,
 ) -> int:
     """The conversation of a header that is not the packet's own, begun without a frame if need be and allowed; -1 if none."""
-    h = place(sh, sl, sport, dh, dl, dport, proto)
+    h = place(sh, sl, sport, dh, dl, dport, proto, seed)
     there = sport << 40 | dport << 24 | proto << 8 | 1
     back = dport << 40 | sport << 24 | proto << 8 | 1
     c, _, j = find(slots, mask, h, keys, life, sh, sl, dh, dl, there, back)
@@ -206,14 +207,14 @@ def datagram(p: Any, i: int) -> int:
 
 
 @inner
-def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, life: Any, totals: Any, hashes: Any) -> None:
+def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, seed: int, life: Any, totals: Any, hashes: Any) -> None:
     """All hashes first, touching each one's slot and then its row: the memory reads overlap instead of waiting for one another."""
     touched = 0
     for k in range(stop - start):
         i = (start + k) & LOW32
         flags = p.flags[i]
         if flags & IP:
-            h = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i])
+            h = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i], seed)
             hashes[k] = h
             touched += slots[h & mask] & 1
         else:
@@ -242,6 +243,7 @@ def follow(
     parts: Any,
     slots: Any,
     mask: int,
+    seed: int,
     keys: Any,
     life: Any,
     totals: Any,
@@ -266,7 +268,7 @@ def follow(
                     sport = signed(o.sport[outer])
                     dport = signed(o.dport[outer])
                     sh, sl, dh, dl = o.src[outer, 0], o.src[outer, 1], o.dst[outer, 0], o.dst[outer, 1]
-                    c = meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
+                    c = meet(slots, mask, seed, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
                     if carriers:
                         carry(life, keys, c, sh, sl, sport << 40 | dport << 24 | 17 << 8 | 1, signed(p.wire_len[i]), time, first_row + i)
                 outer += 1
@@ -280,7 +282,7 @@ def follow(
                 may_begin = 1 if proto == 17 or q.ports[quote] == 2 else 0
                 known = totals[TOTAL]
                 sh, sl, dh, dl = q.src[quote, 0], q.src[quote, 1], q.dst[quote, 0], q.dst[quote, 1]
-                c = meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, proto, may_begin, time, first_row + i)
+                c = meet(slots, mask, seed, keys, life, totals, sh, sl, sport, dh, dl, dport, proto, may_begin, time, first_row + i)
                 if totals[TOTAL] > known and q.ports[quote] == 2:
                     life[c, SIDE_A + BASE] = q.seq[quote]
                 if c >= 0:
@@ -363,6 +365,7 @@ def follow(
     parts="i8:4",
     slots="i8",
     mask="int",
+    seed="int",
     keys="u8:4",
     life=f"i8:{LIFE}",
     totals="i8",
@@ -382,6 +385,7 @@ def track(
     parts: Any,
     slots: Any,
     mask: int,
+    seed: int,
     keys: Any,
     life: Any,
     totals: Any,
@@ -402,9 +406,9 @@ def track(
         stop = start + STEP
         if stop > count:
             stop = count
-        look_ahead(p, start, stop, slots, mask, life, totals, hashes)
-        quote, outer = follow(p, start, stop, first_row, q, quote, o, outer, outers, carriers, parts, slots, mask, keys, life, totals,
-                              hashes, conversation, reverse, about)  # fmt: skip
+        look_ahead(p, start, stop, slots, mask, seed, life, totals, hashes)
+        quote, outer = follow(p, start, stop, first_row, q, quote, o, outer, outers, carriers, parts, slots, mask, seed, keys, life,
+                              totals, hashes, conversation, reverse, about)  # fmt: skip
     if totals[LEFT] != waiting:
         for i in range(count):
             if conversation[i] < -1:
@@ -412,8 +416,8 @@ def track(
     return quote
 
 
-@kernel(old="i8", slots="i8", mask="int", keys="u8:4", life=f"i8:{LIFE}")
-def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
+@kernel(old="i8", slots="i8", mask="int", seed="int", keys="u8:4", life=f"i8:{LIFE}")
+def spread(old: Any, slots: Any, mask: int, seed: int, keys: Any, life: Any) -> int:
     """Enter what a hash table holds into a larger one; returns the number of entries."""
     n = 0
     for i in range(len(old)):
@@ -423,7 +427,7 @@ def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
             ports = life[c, TUPLE]
             sport = ports >> 40 if ports & 3 else 0
             dport = ports >> 24 & 0xFFFF if ports & 3 else 0
-            j = place(keys[c, 0], keys[c, 1], sport, keys[c, 2], keys[c, 3], dport, ports >> 8 & 0xFF) & mask
+            j = place(keys[c, 0], keys[c, 1], sport, keys[c, 2], keys[c, 3], dport, ports >> 8 & 0xFF, seed) & mask
             while slots[j]:
                 j = (j + 1) & mask
             slots[j] = word

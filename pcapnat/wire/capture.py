@@ -188,6 +188,8 @@ class Capture:
     def fill(self) -> bool:
         """Move what is left to the buffer's start and read more behind it; False at the end of the file."""
         left = self.end - self.start
+        if isinstance(self._file, Unpacked):
+            self._file.frames = self.frames
         if left == len(self.buf):
             self.buf = np.concatenate([self.buf[self.start : self.end], np.zeros(len(self.buf), np.uint8)])
         elif self.start:
@@ -317,6 +319,7 @@ class Capture:
             self._finish(why)
         finally:
             self.close()
+            self.buf, self.columns = np.zeros(0, np.uint8), Frames.empty(0)  # of what was read, the counts stay
 
     def _walk(self) -> tuple[int, int]:
         """Fill the columns from the buffer, whatever blocks lie between the frames: their number, and why there are not more."""

@@ -51,7 +51,7 @@ class Flag(IntFlag):
     IN_QUERY = 1 << 21
     """An ICMP query or its reply (echo, timestamp, mask): belongs to a conversation by its identifier."""
     BAD_TIME = 1 << 22
-    """The file's time does not fit 64 bits of nanoseconds and was clamped."""
+    """The file's time lies beyond the year 2116 (or before 1823) and was clamped."""
     NOTED = 1 << 30
     """The file says something about this frame in words: a comment or a verdict (pcapng.frame_options reads it)."""
     SPI = 1 << 23

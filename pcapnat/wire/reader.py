@@ -13,6 +13,7 @@ from .capture import Capture, Chunk
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
+from .source import BOMB_FRAMES, FRAME_BYTES
 from .windows import PacketFacts
 
 Progress = Callable[[int, int | None], None]
@@ -121,16 +122,21 @@ def read(path: str, limit: int = KEY_LIMIT, via: str | None = None) -> tuple[Cap
 
 
 class Glance(NamedTuple):
-    """What the first frames of a file promise: about how many there are, and the snaplens it declares."""
+    """What the first frames of a file promise: about how many there are, the snaplens it declares, and the time of the first.
+
+    again: it can be read a second time.
+    """
 
     frames: int
     snaplens: list[int]
+    first_ns: int | None = None
+    again: bool = True
 
 
 def glance(path: str, via: str | None = None) -> Glance:
     """Look at a file's first frames. Standard input and pipes are not touched: nothing is known of them."""
     if path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
-        return Glance(UNKNOWN_FRAMES, [])
+        return Glance(UNKNOWN_FRAMES, [], again=False)
     capture = Capture(path, GLANCE_FRAMES, via)
     if capture.trace:  # its first frames are known when all of it was looked through
         expected, snaplens = capture.trace.expected_frames(), capture.trace.snaplens()
@@ -141,13 +147,17 @@ def glance(path: str, via: str | None = None) -> Glance:
     if capture.windows:  # etl2pcapng does not say what pktmon cut, which is all but 128 bytes unless it was told otherwise
         lengths, cut = chunk.frames.cap_len[: chunk.count], chunk.frames.cap_len[: chunk.count] < chunk.frames.wire_len[: chunk.count]
         snaplens += [int(lengths[cut].max())] if cut.any() else []
+    first = int(chunk.frames.time_ns[0]) if chunk.count else None
     if capture.file_bytes is None or (not chunk.count and not capture.ended):
-        return Glance(UNKNOWN_FRAMES, snaplens)
+        return Glance(UNKNOWN_FRAMES, snaplens, first)
     if not chunk.count:
         return Glance(0, snaplens)
     mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
     unpacked = (capture.base + capture.end) / capture.done_bytes  # what a byte of the file becomes
-    return Glance(int(capture.file_bytes * unpacked / mean) + 1, snaplens)
+    frames = int(capture.file_bytes * unpacked / mean) + 1
+    if capture.compression:  # a bomb promises more than there is memory for
+        frames = min(frames, BOMB_FRAMES + capture.file_bytes // FRAME_BYTES)
+    return Glance(frames, snaplens, first)
 
 
 GLANCE_FRAMES = 100

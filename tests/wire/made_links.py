@@ -163,8 +163,9 @@ LINK_CASES = [
     linked("macsec, signed only", 1, ether(0x88E5, b"\x20\0\0\0\0\1" + bytes(8) + b"\x08\0"), **LINK_COLUMNS),
     linked("llc in a vlan", 1, ether(73, LLC_IP, ((0x8100, 7),)), marks=VLAN, vlan=7, **LINK_COLUMNS),
 ]
-NFLOG_ARP = without_ip(36, Case("nflog of a bridge, arp", 239, nflog(7, (1, b"\x08\x06\2\0"), (16, ROUTER + HOST + b"\x08\x06")) + bytes(28), Flag(0),
-                               {**MACS, "ethertype": 0x0806}))
+NFLOG_ARP = without_ip(36, Case(
+    "nflog of a bridge, arp", 239, nflog(7, (1, b"\x08\x06\2\0"), (16, ROUTER + HOST + b"\x08\x06")) + bytes(28), Flag(0),
+    {**MACS, "ethertype": 0x0806}))
 NO_IP = [
     without_ip(24, Case("802.11 protected", 105, wlan(0x42) + bytes(8) + DATA, OTHER | Flag.PROTECTED, MACS)),
     without_ip(0, Case("802.11 beacon", 105, b"\x80\0" + bytes(30), OTHER)),
