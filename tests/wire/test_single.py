@@ -33,7 +33,7 @@ def test_as_the_reader_has_it(case: Case) -> None:
     for name, value in case.columns.items():
         assert getattr(frame.row, name) == value, name
         assert name in columns or not value, name
-    always = {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "key"}
+    always = {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "key", "digest"}
     assert {n for n, v in columns.items() if v and v != (0, 0)} <= set(case.columns) | always
     assert (frame.quoted is None) == (case.quoted is None)
 
