@@ -25,7 +25,7 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: where its bytes are.
+    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes.
     """
 
     packets: Packets
@@ -35,7 +35,7 @@ class Batch:
     first_row: int
     outer: Outer
     outers: int
-    chunk: Chunk | None = None
+    chunk: Chunk
 
 
 class Store:
