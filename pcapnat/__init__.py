@@ -8,6 +8,7 @@ The rooms, from the top; imports go down only:
     analysis     the record of everything known about the boxes
     nat          what a NAT did: translations, mappings, ports
     flow         frames that belong together: conversations, sockets, crossing a box
+    message      what frames say: link events, names, what a conversation really speaks
     wire         bytes and their meaning: capture files become columns
     terms        the dictionary
     address  ports  table  kernel     what everything stands on

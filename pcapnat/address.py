@@ -61,6 +61,11 @@ def is_group(address: str) -> bool:
     return value.is_multicast or address == "255.255.255.255" or (value.version == 4 and address.endswith(".255") and is_private(address))
 
 
+def network(address: str) -> str:
+    """The /24 (IPv4) or /64 (IPv6) that an address lies in."""
+    return str(ipaddress.ip_network((address, 64 if ":" in address else 24), strict=False))
+
+
 def cover(addresses: Iterable[str]) -> list[str]:
     """A few prefixes that hold all addresses: /24 (IPv4) or /64 (IPv6) each, single addresses as themselves.
 

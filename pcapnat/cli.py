@@ -57,13 +57,15 @@ def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, 
     """Match the conversations of two sides and print the translation table.
 
     POINT is [NAME=]FILE[@INTERFACE], from the innermost to the outermost; - is standard input. Files given under one name are one
-    point. A single point prints its conversations, sockets and services.
+    point. INTERFACE is a number, a name, or words of what `pcapnat info` calls it. A single point prints its conversations,
+    sockets and services.
 
     \b
     Examples:
       pcapnat analyze inside.pcap outside.pcap
       pcapnat analyze vm=a.pcap home=b.pcap isp=c.pcap
       pcapnat analyze in=dual.pcapng@0 out=dual.pcapng@1 --format json
+      pcapnat analyze "vm=trace.etl@component 12" "nic=trace.etl@component 7 edge 1"
     """
     from . import pipeline, report
 
@@ -275,7 +277,7 @@ class _Progress:
             click.echo(f"\rreading {done / 1e6:,.0f} MB {share} ", err=True, nl=False)
 
     def say(self, line: str) -> None:
-        click.echo(f"pcapnat: {line}", err=True)
+        click.echo(f"pcapnat: {printable(line)}", err=True)
 
     def done(self) -> None:
         if self.shown:

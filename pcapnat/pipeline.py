@@ -46,7 +46,7 @@ def conversations(
     """The conversations of one capture; memory grows with conversations, not with frames."""
     frames = glance(path, via).frames
     kernel.prepare(frames, say)
-    capture, tracker = Capture(path, via=via), Tracker(frames)
+    capture, tracker = Capture(path, via=via), Tracker(frames, carriers=True)
     for batch in batches(capture, 0, progress):
         tracker.feed(batch)
     if say:
@@ -104,7 +104,7 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
     boxes = [_box(here, there) for here, there in pairwise(ports)]
-    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports))
+    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports, boxes))
 
 
 def _box(here: Port, there: Port) -> Box:
@@ -134,16 +134,22 @@ MARKS = (
     (Flag.SHORT, "with a header that ends beyond the captured bytes"),
     (Flag.BAD, "with a header that contradicts itself"),
     (Flag.OTHER_LINK, "of a protocol above the link, or a link type, that is not decoded"),
-    (Flag.FRAGMENT, "that are IP fragments; all but each first one belong to no conversation here"),
+    (Flag.PROTECTED, "whose body is encrypted on the link (802.11, MACsec): what they carry is not known"),
+    (Flag.DEEP, "with more tunnels in one another than are followed"),
+    (Flag.FRAGMENT, "that are IP fragments; only the first of a datagram is counted in its conversation, as in Wireshark"),
     (Flag.NO_TIME, "without a time in the file"),
-    (Flag.BAD_TIME, "with a time beyond the year 2262"),
+    (Flag.BAD_TIME, "with a time beyond the year 2116"),
 )
 
 
-def _notes(ports: list[Port]) -> list[str]:
-    notes = [problem for port in ports for problem in port.problems]
+def _notes(ports: list[Port], boxes: list[Box]) -> list[str]:
+    notes = list(dict.fromkeys(problem for port in ports for problem in port.problems))  # a file may belong to several points
+    for c in (box.crossing for box in boxes):
+        notes += [f"{c.here.name} and {c.there.name}: {said}" for said in (c.identity.says() if c.identity else ())]
     for port in ports:
         for flag, says in MARKS:
             if count := int((port.packets.flags & int(flag) != 0).sum()):
                 notes.append(f"{port.name}: {count} frames {says}")
+        if port.stray_fragments:
+            notes.append(f"{port.name}: {port.stray_fragments} fragments belong to no conversation: their first one was not seen")
     return notes

@@ -85,14 +85,11 @@ class Table:
         return self.record()(*[getattr(self, n)[index] for n in self.columns])
 
     @classmethod
-    def join(cls, parts: list[Self], consume: bool = False) -> Self:
-        """All rows of `parts`, in order. consume: each column of the parts is freed as soon as it is joined."""
+    def join(cls, parts: list[Self]) -> Self:
+        """All rows of `parts`, in order."""
         if not parts:
             return cls.empty(0)
-        joined = cls(**{name: np.concatenate([vars(p).pop(name) if consume else vars(p)[name] for p in parts]) for name in cls.columns})
-        for part in parts if consume else []:
-            vars(part).clear()  # with what the kernel engine knows of its columns
-        return joined
+        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in cls.columns})
 
     def __getstate__(self) -> dict[str, Array]:
         """What a copy or a pickle holds: the columns, not where they lie in this one's memory."""

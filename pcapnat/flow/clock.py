@@ -15,6 +15,7 @@ from ..terms import Clock
 FASTEST_DRIFT = 1e-3
 """1000 ppm; crystals are within 100 ppm, and virtual machines' clocks are slewed by up to 500."""
 BINS = 512
+FAR = 1 << 62
 
 
 def compare(here_ns: Array, there_ns: Array, outward: Array, start_ns: int) -> Clock:
@@ -35,6 +36,7 @@ def compare(here_ns: Array, there_ns: Array, outward: Array, start_ns: int) -> C
     if low <= high:
         return Clock((low + high) // 2, 0, (high - low + 1) // 2, len(d))
     base = int(np.median(d))
+    d = np.clip(d, max(base - FAR, -FAR), min(base + FAR, FAR))  # what is left of `base` fits 64 bits
     t = (here_ns - start_ns).astype(np.float64)
     above = _edge(t[outward > 0], (d[outward > 0] - base).astype(np.float64), np.minimum)
     below = _edge(t[outward < 0], (d[outward < 0] - base).astype(np.float64), np.maximum)

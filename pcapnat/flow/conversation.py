@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..address import texts
+from ..kernel import SEED
 from ..table import Array, Table, column
 from ..wire import Batch
 from . import life as t
@@ -73,6 +74,10 @@ class Conversations(Table):
         b_syn = self.marks & (1 << (t.SYN_LETTER + 16) | 1 << t.SYNACK_LETTER)
         return np.where((self.proto != 6) | (a_syn != 0), 0, np.where(b_syn != 0, 1, -1))
 
+    def carries(self) -> Array:
+        """(n,) whether packets in a tunnel lie in this conversation's."""
+        return np.asarray(self.marks >> t.CARRIER & 1 == 1)
+
     def states(self) -> list[str]:
         """The state each conversation was left in, in words."""
         return states(self)
@@ -89,9 +94,11 @@ class Conversations(Table):
 class Tracker:
     """Collects conversations from batches of packets, in file order."""
 
-    def __init__(self, frames: int = 0) -> None:
-        """frames: about how many will come. Rows for one conversation in twenty frames are set aside: memory that is
+    def __init__(self, frames: int = 0, carriers: bool = False) -> None:
+        """carriers: count the UDP conversations around tunnelled packets, too, whose frames belong to the inner ones.
+        frames: about how many will come. Rows for one conversation in twenty frames are set aside: memory that is
         not used until it is written to, and that need not be copied to grow."""
+        self._carriers = int(carriers)
         rows = min(max(1 << 11, frames // 20), 1 << 22)
         self._slots = np.zeros(1 << 12, np.int64)
         self._keys = np.zeros((rows, 4), np.uint64)
@@ -119,9 +126,11 @@ class Tracker:
             batch.quoted,
             batch.outer,
             batch.outers,
+            self._carriers,
             self._parts,
             self._slots,
             len(self._slots) - 1,
+            SEED,
             self._keys,
             self._life,
             self._totals,
@@ -141,8 +150,13 @@ class Tracker:
             wider = np.zeros(4 * len(self._slots), np.int64)
             while 2 * need > len(wider):
                 wider = np.zeros(2 * len(wider), np.int64)
-            spread(self._slots, wider, len(wider) - 1, self._keys, self._life)
+            spread(self._slots, wider, len(wider) - 1, SEED, self._keys, self._life)
             self._slots = wider
+
+    @property
+    def total(self) -> int:
+        """Conversations met so far, those only quoted included."""
+        return int(self._totals[TOTAL])
 
     @property
     def stray_fragments(self) -> int:

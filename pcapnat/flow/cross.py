@@ -6,27 +6,29 @@
    They choose among candidates; they never make one.
 4. Best pairs first, one to one in time: a conversation that the box moved to a new mapping has two counterparts, one
    after the other, never two at once. Two candidates that fit equally well are left undecided.
+5. If the capturing system numbered the packets, its numbers outweigh all that, and what was found without them is held against
+   them (identity.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..table import Array, Table, column
 from ..terms import Clock, Reason
 from . import clock as clocks
+from .assign import assign
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .port import Port
+from .stream import ended, streams
 
-ENOUGH_BITS = 24.0
-"""A pair needs this much in all: one in 16 million by chance."""
-PACKET_BITS = 12.0
-"""... of which this much from packets, whatever the endpoints say."""
-CLEAR_BITS = 3.0
-"""How much better than its rival the better of two candidates must be."""
+if TYPE_CHECKING:
+    from .identity import Identity
+
 SURE_BITS = 60.0
 SAME_FRAME_NS = 50_000_000
 """Delay that is nothing special; each doubling beyond it costs a pair one bit per fingerprint's average."""
@@ -45,6 +47,7 @@ class Matches(Table):
     by = column("int64", "what it rests on, see By")
     outward = column("int8", "direction a to b here: 1 leaves through the box, -1 comes from it, 0 unknown")
     hairpin = column("uint8", "1 if both conversations are at the first port")
+    ended = column("uint8", "1 if the box ends the TCP connection and has another one of its own on the other side")
 
     def confidence(self) -> Array:
         """Odds of the pair against its best rival or chance, as a probability; never said to be certain."""
@@ -61,22 +64,50 @@ class Crossing:
     clock: Clock
     unmatched_here: dict[int, Reason] = field(default_factory=dict)
     unmatched_there: dict[int, Reason] = field(default_factory=dict)
+    identity: Identity | None = None
+    """What packets' identifiers say, if both ports have any."""
 
 
 def cross(here: Port, there: Port) -> Crossing:
     """Find which conversation at one port of a box is which at the other."""
     index = Index(here, there, ~here.to_group(), ~there.to_group())
     candidates = index.candidates(index.keeps_identification())
+    numbered = without = None
+    if here.sided and there.sided:
+        from . import identity  # here, as few captures number their packets
+
+        numbered = identity.known(here, there)
+        if numbered and len(numbered[1]):
+            clock = _clock(index, candidates)
+            _judge(candidates, here, there, clock)
+            without, _ = _with_streams(here, there, _matches(candidates, *assign(candidates)[:2]), clock)
+            candidates = identity.added(candidates, numbered[1])
     clock = _clock(index, candidates)
     _judge(candidates, here, there, clock)
-    chosen, margin, undecided_here, undecided_there = _assign(candidates)
+    chosen, margin, undecided_here, undecided_there = assign(candidates)
     matches = _matches(candidates, chosen, margin)
+    matches, clock = _with_streams(here, there, matches, clock)
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
+    if numbered:
+        crossing.identity = numbered[0]
+        if without is not None:
+            identity.check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
+
+
+def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tuple[Matches, Clock]:
+    """Also the TCP conversations that a box ended or renumbered, among those without a counterpart."""
+    candidates, clock = streams(here, there, matched.here, matched.there, clock)
+    if not len(candidates):
+        return matched, clock
+    _judge(candidates, here, there, clock)
+    more = _matches(candidates, *assign(candidates)[:2])
+    more.ended[:] = ended(here, there, more.here, more.there)
+    return Matches.join([matched, more]), clock
 
 
 def _clock(index: Index, candidates: Candidates) -> Clock:
@@ -104,8 +135,8 @@ def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     flip = c.flip == 1
     near_address, near_port = _other_end(b, c.there, flip, False)
     far_address, far_port = _other_end(b, c.there, flip, True)
-    same_a = (a.a[c.here] == near_address).all(axis=1)
-    same_b = (a.b[c.here] == far_address).all(axis=1)
+    same_a = same_host(a.a[c.here], near_address)
+    same_b = same_host(a.b[c.here], far_address)
     same_a_port, same_b_port = a.a_port[c.here] == near_port, a.b_port[c.here] == far_port
     # ICMP identifiers stand at both ends and are translated as one: only the address counts.
     query = np.isin(a.proto[c.here], (1, 58))
@@ -123,6 +154,13 @@ def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     c.bits[:] += np.where(usual & ~sure, 6.0, 0.0)
 
 
+def same_host(one: Array, other: Array) -> Array:
+    """(n,) whether two addresses are the same, or an IPv4 address and an IPv6 address that ends in it (RFC 6052 2.2, /96)."""
+    v4 = (one[:, 0] == 0) & (one[:, 1] >> np.uint64(32) == 0xFFFF), (other[:, 0] == 0) & (other[:, 1] >> np.uint64(32) == 0xFFFF)
+    embedded = (v4[0] != v4[1]) & ((one[:, 1] ^ other[:, 1]) & np.uint64(0xFFFFFFFF) == 0)
+    return np.asarray((one == other).all(axis=1) | embedded)
+
+
 def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
     """(addresses, ports) at the second port of the end that is a (or b, if far) at the first."""
     use_b = flip ^ far
@@ -134,58 +172,6 @@ def _pair_ids(one: Array, other: Array) -> Array:
     """A number per different (address, address)."""
     _, back = np.unique(np.column_stack([one, other]), axis=0, return_inverse=True)
     return np.asarray(back.ravel())
-
-
-def _assign(c: Candidates) -> tuple[Array, Array, set[int], set[int]]:
-    """Choose candidates, best first: (their numbers, margins, conversations left undecided here and there)."""
-    good = np.flatnonzero((c.bits >= ENOUGH_BITS) & (c.packet_bits >= PACKET_BITS))
-    order = good[np.lexsort((c.there[good], c.here[good], -c.bits[good]))]
-    alone = np.zeros(len(c), bool)
-    if len(good):
-        alone[good] = (np.bincount(c.here[good])[c.here[good]] == 1) & (np.bincount(c.there[good])[c.there[good]] == 1)
-    chosen = [int(i) for i in order[alone[order]]]
-    margins = [float(c.bits[i]) - 0.0 for i in chosen]
-    rest = [int(i) for i in order[~alone[order]]]
-    by_here: dict[int, list[int]] = {}
-    by_there: dict[int, list[int]] = {}
-    for i in rest:
-        by_here.setdefault(int(c.here[i]), []).append(i)
-        by_there.setdefault(int(c.there[i]), []).append(i)
-    taken_here: dict[int, list[int]] = {}
-    taken_there: dict[int, list[int]] = {}
-    undecided_here: set[int] = set()
-    undecided_there: set[int] = set()
-
-    def clash_here(i: int, j: int) -> bool:
-        return bool(c.here_first[i] <= c.here_last[j] and c.here_first[j] <= c.here_last[i])
-
-    def clash_there(i: int, j: int) -> bool:
-        return bool(c.there_first[i] <= c.there_last[j] and c.there_first[j] <= c.there_last[i])
-
-    def free(i: int) -> bool:
-        return not (
-            any(clash_here(i, j) for j in taken_here.get(int(c.here[i]), ()))
-            or any(clash_there(i, j) for j in taken_there.get(int(c.there[i]), ()))
-        )
-
-    for i in rest:
-        h, t = int(c.here[i]), int(c.there[i])
-        if not free(i):
-            continue
-        rivals = [j for j in by_here[h] if j != i and clash_here(i, j)] + [j for j in by_there[t] if j != i and clash_there(i, j)]
-        best = max((float(c.bits[j]) for j in rivals if free(j)), default=0.0)
-        margin = float(c.bits[i]) - best
-        if margin < CLEAR_BITS:
-            undecided_here.add(h)
-            undecided_there.add(t)
-            continue
-        chosen.append(i)
-        margins.append(margin)
-        taken_here.setdefault(h, []).append(i)
-        taken_there.setdefault(t, []).append(i)
-    undecided_here -= taken_here.keys()
-    undecided_there -= taken_there.keys()
-    return np.array(chosen, np.int64), np.array(margins), undecided_here, undecided_there
 
 
 def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:
@@ -200,6 +186,7 @@ def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:
         by=c.by[k],
         outward=np.sign(c.outward[k]).astype(np.int8),
         hairpin=np.zeros(len(k), np.uint8),
+        ended=np.zeros(len(k), np.uint8),
     )
 
 
@@ -224,7 +211,7 @@ def _hairpins(port: Port, matched: Matches) -> Matches:
     proven = c.by & int(By.ISN | By.SEQUENCE | By.IP_ID) != 0
     real = (np.abs(c.outward) == c.shared) & (np.abs(c.delay) < HAIRPIN_NS) & rewritten & proven
     c.bits[:] = np.where(real, c.bits + 8.0, 0.0)
-    chosen, margin, _, _ = _assign(c)
+    chosen, margin, _, _ = assign(c)
     matches = _matches(c, chosen, margin)
     matches.hairpin[:] = 1
     return matches

@@ -11,6 +11,7 @@ from enum import IntFlag
 
 import numpy as np
 
+from ..kernel import SEED
 from ..table import Array, Table, column
 from . import vote as v
 from .port import Port
@@ -26,6 +27,8 @@ class By(IntFlag):
     ECHO = v.ECHO
     IP_ID = v.IP_ID
     FAR_END = v.FAR_END
+    PACKET_ID = v.PACKET_ID
+    STREAM = v.IN_STREAM
 
     def names(self) -> list[str]:
         """As the JSON document writes them."""
@@ -33,7 +36,7 @@ class By(IntFlag):
 
 
 WORDS = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
-         By.FAR_END: "far-endpoint"}  # fmt: skip
+         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream"}  # fmt: skip
 assert WORDS.keys() == set(By)
 
 
@@ -55,6 +58,7 @@ class Candidates(Table):
     delay = column("float64", "mean time there minus time here of shared frames", unit="ns")
 
 
+USUAL = (v.PLAIN, v.REFINED)
 REWRITTEN = 8
 """So many more frames with another IP identification than with the same one show a box that rewrites it: fewer may be look-alikes."""
 
@@ -62,22 +66,26 @@ REWRITTEN = 8
 class Index:
     """The fingerprints of two ports' frames in wanted conversations (one port: to find conversations that are copies of others)."""
 
-    def __init__(self, here: Port, there: Port | None, wanted_here: Array, wanted_there: Array | None = None):
+    def __init__(
+        self, here: Port, there: Port | None, wanted_here: Array, wanted_there: Array | None = None, families: tuple[int, ...] = USUAL
+    ):
+        """The first of `families` is the one that clocks are compared by."""
         self.here, self.other, self.there = here, there, there or here
         self.speaking_here = np.zeros(len(here.conversations), np.uint8)
         """(c,) 1 for conversations that have a fingerprint at all."""
         self.speaking_there = np.zeros(len(self.there.conversations), np.uint8)
-        self._plain = _Family(v.PLAIN, self)
-        self._refined = _Family(v.REFINED, self)
-        for family in (self._plain, self._refined):
+        self._families = [_Family(number, self) for number in families]
+        self._plain = self._families[0]
+        for family in self._families:
             family.enter(here, 0, wanted_here, self.speaking_here)
             if there is not None and wanted_there is not None:
                 family.enter(there, 1, wanted_there, self.speaking_there)
 
     def keeps_identification(self) -> bool:
         """Whether the box leaves IP identifications alone, as most do: not if many frames that can only be one another differ in it."""
-        plain, refined = self._plain, self._refined.entries[: int(self._refined.state[v.ENTRIES])]
-        same = int(((refined[:, v.COUNT_HERE] > 0) & (refined[:, v.COUNT_THERE] > 0)).sum())
+        plain, refined = self._families
+        shown = refined.entries[: int(refined.state[v.ENTRIES])]
+        same = int(((shown[:, v.COUNT_HERE] > 0) & (shown[:, v.COUNT_THERE] > 0)).sum())
         return same + v.kept(self.here.packets, self.there.packets, plain.entries, int(plain.state[v.ENTRIES])) > -REWRITTEN
 
     def candidates(self, strict: bool) -> Candidates:
@@ -88,13 +96,13 @@ class Index:
         tally = _Tally()
         base = self.there.first_ns - self.here.first_ns
         here, there, plain = self.here, self.there, self._plain
-        for family in (self._plain, self._refined):
+        for family in self._families:
             family.state[v.NEXT_ENTRY] = 0
             family.state[v.PAIRS] = tally.pairs
             while not v.tally(here.packets, there.packets, here.conversation, there.conversation, here.reverse, there.reverse,
                               len(there.conversations), self.other is None, family.number, family.keys, family.entries, family.chains[0],
                               family.chains[1], plain.slots, len(plain.slots) - 1, plain.keys, plain.entries, strict, LOG2, base,
-                              tally.slots, len(tally.slots) - 1, tally.rows, family.state):  # fmt: skip
+                              tally.slots, len(tally.slots) - 1, SEED, tally.rows, family.state):  # fmt: skip
                 tally.grow(int(family.state[v.PAIRS]))
             tally.pairs = int(family.state[v.PAIRS])
         rows = tally.rows[: tally.pairs]
@@ -105,7 +113,8 @@ class Index:
             here=pair // width, there=pair % width, flip=(rows[:, v.PAIR] & 1).astype(np.uint8), packet_bits=rows[:, v.MILLIBITS] / 1000.0,
             bits=np.zeros(len(rows)), by=rows[:, v.BASIS].copy(), shared=rows[:, v.SHARED].copy(), outward=rows[:, v.OUTWARD].copy(),
             here_first=rows[:, v.HERE_FIRST].copy(), here_last=rows[:, v.HERE_LAST].copy(), there_first=rows[:, v.THERE_FIRST].copy(),
-            there_last=rows[:, v.THERE_LAST].copy(), delay=base + rows[:, v.DELAY] / np.maximum(rows[:, v.SHARED], 1))  # fmt: skip
+            there_last=rows[:, v.THERE_LAST].copy(),
+            delay=base + (rows[:, v.DELAY] + rows[:, v.MORE_DELAY] / np.maximum(rows[:, v.SHARED], 1)))  # fmt: skip
 
     def travel(self, trusted: Array) -> tuple[Array, Array, Array]:
         """Times here and there, and directions (1 from here to there), of frames that occur once on either side in trusted pairs.
@@ -131,6 +140,7 @@ class Index:
             1 if at_here else 0,
             f.slots,
             len(f.slots) - 1,
+            SEED,
             f.keys,
             f.entries,
             common,
@@ -153,7 +163,7 @@ class _Family:
 
     def enter(self, port: Port, side: int, wanted: Array, speaking: Array) -> None:
         v.enter(port.packets, port.conversation, port.reverse, wanted.astype(np.uint8), self.number, side, self.slots, len(self.slots) - 1,
-                self.keys, self.entries, self.chains[side], self.state, speaking)  # fmt: skip
+                SEED, self.keys, self.entries, self.chains[side], self.state, speaking)  # fmt: skip
 
 
 class _Tally:
@@ -169,7 +179,7 @@ class _Tally:
         rows[:pairs] = self.rows[:pairs]
         self.rows = rows
         self.slots = np.zeros(4 * len(rows), np.int32)
-        v.again(self.rows, pairs, self.slots, len(self.slots) - 1)
+        v.again(self.rows, pairs, self.slots, len(self.slots) - 1, SEED)
 
 
 LOG2 = np.array([0] + [round(1000 * np.log2(k)) for k in range(1, v.MANY + 1)], np.int64)

@@ -25,6 +25,8 @@ LIFE = 28
     MULTI_LETTER,
     GAP_LETTER,
 ) = range(1, 12)
+CARRIER = 40
+"""Bit of MARKS: a UDP conversation around packets in a tunnel."""
 LETTERS_TEXT = "?shadfrtwiqg"
 LETTERS_A_WORD = 12
 LOW32 = 0xFFFFFFFF

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..message import Picked
 from ..table import Array
-from ..wire import Flag, Outer, Packets, Quoted
+from ..wire import Flag, Outer, PacketFacts, Packets, Quoted, Texts
 from .conversation import Conversations
 
 
@@ -33,6 +34,14 @@ class Port:
     """The headers around packets in tunnels."""
     stray_fragments: int = 0
     """Fragments that belong to no conversation, as the first of their datagram was not seen in time."""
+    picked: Picked = field(default_factory=Picked.none)
+    """The messages whose content is read, and what each conversation speaks."""
+    facts: PacketFacts = field(default_factory=lambda: PacketFacts.empty(0))
+    """What Windows' tools say of packets; nothing in most captures."""
+    texts: Texts = field(default_factory=Texts)
+    """What facts refer to by number."""
+    sided: bool = False
+    """Whether any packet has a direction or an identifier."""
 
     @property
     def first_ns(self) -> int:

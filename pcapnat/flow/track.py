@@ -18,6 +18,7 @@ from ..wire import Flag, Outer, Packets, Quoted
 from .life import (
     BASE,
     BYTES_AB,
+    CARRIER,
     DATA_LETTER,
     ERRORS,
     FIRST,
@@ -25,6 +26,7 @@ from .life import (
     LAST,
     LIFE,
     LOW32,
+    MARKS,
     NEXT,
     PACKETS_AB,
     PACKETS_BA,
@@ -37,8 +39,8 @@ from .life import (
     note,
 )
 
-IP, PORTS, TCP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
-    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
+IP, PORTS, TCP, UDP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
+    int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.UDP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
 )
 
 TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT = range(5)
@@ -57,9 +59,9 @@ STEP = 512
 
 
 @inner
-def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, dport: int, proto: int) -> int:
-    """A hash of a 5-tuple that is the same in both directions."""
-    return mix(mix(src_low, src_high ^ sport) ^ mix(dst_low, dst_high ^ dport), proto)
+def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, dport: int, proto: int, seed: int) -> int:
+    """A hash of a 5-tuple that is the same in both directions. Halves are added: the exclusive or of two equal ends is always 0."""
+    return mix((mix(mix(src_low, seed ^ sport), src_high) >> 1) + (mix(mix(dst_low, seed ^ dport), dst_high) >> 1), proto)
 
 
 @inner
@@ -113,6 +115,7 @@ def begin(life: Any, totals: Any, slots: Any, j: int, h: int, there: int, proto:
 def meet(
     slots: Any,
     mask: int,
+    seed: int,
     keys: Any,
     life: Any,
     totals: Any,
@@ -128,7 +131,7 @@ def meet(
     row: int,
 ) -> int:
     """The conversation of a header that is not the packet's own, begun without a frame if need be and allowed; -1 if none."""
-    h = place(sh, sl, sport, dh, dl, dport, proto)
+    h = place(sh, sl, sport, dh, dl, dport, proto, seed)
     there = sport << 40 | dport << 24 | proto << 8 | 1
     back = dport << 40 | sport << 24 | proto << 8 | 1
     c, _, j = find(slots, mask, h, keys, life, sh, sl, dh, dl, there, back)
@@ -139,6 +142,24 @@ def meet(
         keys[c, 2] = dh
         keys[c, 3] = dl
     return signed(c)
+
+
+@cold
+def carry(life: Any, keys: Any, c: int, sh: int, sl: int, there: int, size: int, time: int, row: int) -> int:
+    """Count a frame in the conversation of a UDP header around its packet, as Wireshark's conversation table does."""
+    d = 1
+    if life[c, TUPLE] == there and keys[c, 0] == sh and keys[c, 1] == sl:
+        d = 0
+    if life[c, PACKETS_AB] + life[c, PACKETS_BA] == 0:
+        life[c, FIRST] = time
+        life[c, LAST] = time
+        life[c, FIRST_ROW] = row
+    life[c, MARKS] |= 1 << CARRIER
+    life[c, PACKETS_AB + d] += 1
+    life[c, BYTES_AB + d] += size
+    if time > life[c, LAST]:
+        life[c, LAST] = time
+    return d
 
 
 @cold
@@ -186,14 +207,14 @@ def datagram(p: Any, i: int) -> int:
 
 
 @inner
-def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, life: Any, totals: Any, hashes: Any) -> None:
+def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, seed: int, life: Any, totals: Any, hashes: Any) -> None:
     """All hashes first, touching each one's slot and then its row: the memory reads overlap instead of waiting for one another."""
     touched = 0
     for k in range(stop - start):
         i = (start + k) & LOW32
         flags = p.flags[i]
         if flags & IP:
-            h = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i])
+            h = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i], seed)
             hashes[k] = h
             touched += slots[h & mask] & 1
         else:
@@ -218,9 +239,11 @@ def follow(
     o: Any,
     outer: int,
     outers: int,
+    carriers: int,
     parts: Any,
     slots: Any,
     mask: int,
+    seed: int,
     keys: Any,
     life: Any,
     totals: Any,
@@ -245,7 +268,9 @@ def follow(
                     sport = signed(o.sport[outer])
                     dport = signed(o.dport[outer])
                     sh, sl, dh, dl = o.src[outer, 0], o.src[outer, 1], o.dst[outer, 0], o.dst[outer, 1]
-                    meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
+                    c = meet(slots, mask, seed, keys, life, totals, sh, sl, sport, dh, dl, dport, 17, 1, time, first_row + i)
+                    if carriers:
+                        carry(life, keys, c, sh, sl, sport << 40 | dport << 24 | 17 << 8 | 1, signed(p.wire_len[i]), time, first_row + i)
                 outer += 1
         if flags & QUOTE:
             # Wireshark counts a stream for a quoted packet it has not met before; numbers follow it.
@@ -257,7 +282,7 @@ def follow(
                 may_begin = 1 if proto == 17 or q.ports[quote] == 2 else 0
                 known = totals[TOTAL]
                 sh, sl, dh, dl = q.src[quote, 0], q.src[quote, 1], q.dst[quote, 0], q.dst[quote, 1]
-                c = meet(slots, mask, keys, life, totals, sh, sl, sport, dh, dl, dport, proto, may_begin, time, first_row + i)
+                c = meet(slots, mask, seed, keys, life, totals, sh, sl, sport, dh, dl, dport, proto, may_begin, time, first_row + i)
                 if totals[TOTAL] > known and q.ports[quote] == 2:
                     life[c, SIDE_A + BASE] = q.seq[quote]
                 if c >= 0:
@@ -272,6 +297,8 @@ def follow(
         sport = signed(p.sport[i])
         dport = signed(p.dport[i])
         if flags & PORTS:
+            if (proto == 6 and not flags & TCP) or (proto == 17 and not flags & UDP):
+                continue  # a header cut within its fixed part opens and proves nothing; Wireshark counts no stream for it
             there = sport << 40 | dport << 24 | proto << 8 | 1
             back = dport << 40 | sport << 24 | proto << 8 | 1
         elif flags & SPI:
@@ -334,9 +361,11 @@ def follow(
     q=Quoted,
     o=Outer,
     outers="int",
+    carriers="int",
     parts="i8:4",
     slots="i8",
     mask="int",
+    seed="int",
     keys="u8:4",
     life=f"i8:{LIFE}",
     totals="i8",
@@ -352,9 +381,11 @@ def track(
     q: Any,
     o: Any,
     outers: int,
+    carriers: int,
     parts: Any,
     slots: Any,
     mask: int,
+    seed: int,
     keys: Any,
     life: Any,
     totals: Any,
@@ -365,8 +396,8 @@ def track(
 ) -> int:
     """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
 
-    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. There must be room for
-    count + outers new conversations.
+    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. carriers: 1 to count the UDP
+    conversations around packets in tunnels, too. There must be room for count + outers new conversations.
     """
     quote = 0
     outer = 0
@@ -375,28 +406,9 @@ def track(
         stop = start + STEP
         if stop > count:
             stop = count
-        look_ahead(p, start, stop, slots, mask, life, totals, hashes)
-        quote, outer = follow(
-            p,
-            start,
-            stop,
-            first_row,
-            q,
-            quote,
-            o,
-            outer,
-            outers,
-            parts,
-            slots,
-            mask,
-            keys,
-            life,
-            totals,
-            hashes,
-            conversation,
-            reverse,
-            about,
-        )
+        look_ahead(p, start, stop, slots, mask, seed, life, totals, hashes)
+        quote, outer = follow(p, start, stop, first_row, q, quote, o, outer, outers, carriers, parts, slots, mask, seed, keys, life,
+                              totals, hashes, conversation, reverse, about)  # fmt: skip
     if totals[LEFT] != waiting:
         for i in range(count):
             if conversation[i] < -1:
@@ -404,8 +416,8 @@ def track(
     return quote
 
 
-@kernel(old="i8", slots="i8", mask="int", keys="u8:4", life=f"i8:{LIFE}")
-def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
+@kernel(old="i8", slots="i8", mask="int", seed="int", keys="u8:4", life=f"i8:{LIFE}")
+def spread(old: Any, slots: Any, mask: int, seed: int, keys: Any, life: Any) -> int:
     """Enter what a hash table holds into a larger one; returns the number of entries."""
     n = 0
     for i in range(len(old)):
@@ -415,7 +427,7 @@ def spread(old: Any, slots: Any, mask: int, keys: Any, life: Any) -> int:
             ports = life[c, TUPLE]
             sport = ports >> 40 if ports & 3 else 0
             dport = ports >> 24 & 0xFFFF if ports & 3 else 0
-            j = place(keys[c, 0], keys[c, 1], sport, keys[c, 2], keys[c, 3], dport, ports >> 8 & 0xFF) & mask
+            j = place(keys[c, 0], keys[c, 1], sport, keys[c, 2], keys[c, 3], dport, ports >> 8 & 0xFF, seed) & mask
             while slots[j]:
                 j = (j + 1) & mask
             slots[j] = word

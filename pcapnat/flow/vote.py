@@ -15,7 +15,9 @@ MANY = 64
 """A fingerprint that more pairs of conversations than this could share proves nothing."""
 
 # What a match rests on; By in fingerprint.py gives the bits their names.
-ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END = 1, 2, 4, 8, 16, 32, 64
+ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END, PACKET_ID = 1, 2, 4, 8, 16, 32, 64, 128
+IN_STREAM, ANSWERED = 256, 512
+"""In what both ends say one after the other: shared from a to b, and from b to a."""
 
 # Thousandths of a bit. A lone SYN proves its 32 bits of sequence number, an acknowledgment nearly as much again: the two
 # are not quite independent. A payload proves what it holds, up to 40 bits: longer ones repeat, too.
@@ -28,18 +30,24 @@ ENTRY = 5
 ENTRIES, NEXT_ENTRY, PAIRS, TOUCHED = range(4)
 STATE = 4
 # Columns of a pair's tally.
-PAIR, MILLIBITS, BASIS, SHARED, OUTWARD, HERE_FIRST, HERE_LAST, THERE_FIRST, THERE_LAST, DELAY = range(10)
-TALLY = 10
+PAIR, MILLIBITS, BASIS, SHARED, OUTWARD, HERE_FIRST, HERE_LAST, THERE_FIRST, THERE_LAST, DELAY, MORE_DELAY = range(11)
+TALLY = 11
+"""DELAY is that of the first frames alike, MORE_DELAY the sum of what others have more: it grows slowly, and stays within twice FAR."""
+FAR = 1 << 61
 
-PLAIN, REFINED = 0, 1
-"""Families of fingerprints: the frame's key; the key together with the IP identification."""
+PLAIN, REFINED, STREAM = 0, 1, 2
+"""Families of fingerprints: the frame's key; the key together with the IP identification; a TCP payload's beginning alone."""
+SHORTEST = 16
+"""Bytes of payload that a stream is recognised by, at least."""
 
 
 @inner
-def weight(p: Any, i: int) -> int:
-    """What the key of row i proves by itself, in thousandths of a bit."""
+def weight(p: Any, i: int, family: int) -> int:
+    """What the fingerprint of row i proves by itself, in thousandths of a bit; the refined family is weighed by its key."""
     flags = p.flags[i]
     size = signed(p.payload_len[i])
+    if family == STREAM:
+        return PAYLOAD_BITS if flags & TCP and size >= SHORTEST else 0
     if flags & TCP:
         if p.seq[i] == 0 and p.ack[i] == 0 and size == 0:
             return 0  # as some resets have: neither number is worth anything
@@ -74,6 +82,8 @@ def fingerprint(p: Any, i: int, family: int) -> int:
     """
     if family == PLAIN:
         return signed(p.key[i])
+    if family == STREAM:
+        return signed(p.digest[i])
     if p.ip_id[i] == 0 or p.flags[i] & V6 or (p.flags[i] & TCP and p.tcp_flags[i] & 16):
         return -1
     return mix(p.key[i], p.ip_id[i])
@@ -88,18 +98,18 @@ def another(here: Any, there: Any, i: int, j: int) -> int:
 
 
 @inner
-def locate(slots: Any, mask: int, keys: Any, key: int) -> int:
+def locate(slots: Any, mask: int, seed: int, keys: Any, key: int) -> int:
     """Where a fingerprint's entry number stands in the hash table, or would."""
-    j = mix(key, 0) & mask
+    j = mix(mix(key, seed), 0) & mask
     while slots[j] and keys[slots[j] - 1] != key:
         j = (j + 1) & mask
     return j
 
 
-@kernel(p=Packets, conversation="i8", reverse="u1", wanted="u1", family="int", side="int", slots="i4", mask="int", keys="i8",
+@kernel(p=Packets, conversation="i8", reverse="u1", wanted="u1", family="int", side="int", slots="i4", mask="int", seed="int", keys="i8",
         entries=f"i4:{ENTRY}", chain="i4", state="i8", speaking="u1")  # fmt: skip
-def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, side: int, slots: Any, mask: int, keys: Any, entries: Any,
-          chain: Any, state: Any, speaking: Any) -> int:  # fmt: skip
+def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, side: int, slots: Any, mask: int, seed: int, keys: Any,
+          entries: Any, chain: Any, state: Any, speaking: Any) -> int:  # fmt: skip
     """Enter one side's rows (side 0 here, 1 there) of wanted conversations; returns the entries so far.
 
     chain: (n,) next row with the same fingerprint, -1 at the end. speaking: set for conversations with a fingerprint.
@@ -114,18 +124,18 @@ def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, sid
             i = (start + k) & 0x7FFFFFFF
             c = conversation[i]
             if c >= 0 and p.flags[i] & KEY:
-                touched += slots[mix(fingerprint(p, i, family), 0) & mask]
+                touched += slots[mix(mix(fingerprint(p, i, family), seed), 0) & mask]
         for k in range(stop - start):
             i = (start + k) & 0x7FFFFFFF
             chain[i] = -1
             c = conversation[i]
-            if c < 0 or not p.flags[i] & KEY or not wanted[c] or weight(p, i) == 0:
+            if c < 0 or not p.flags[i] & KEY or not wanted[c] or weight(p, i, family) == 0:
                 continue
             speaking[c] = 1
             key = fingerprint(p, i, family)
             if key == -1:
                 continue
-            j = locate(slots, mask, keys, key)
+            j = locate(slots, mask, seed, keys, key)
             if slots[j] == 0:
                 e = state[ENTRIES]
                 state[ENTRIES] = e + 1
@@ -170,16 +180,16 @@ def fall(here: Any, there: Any, i: int, j: int, back: int) -> int:
 @kernel(here=Packets, there=Packets, conversation_here="i8", conversation_there="i8", reverse_here="u1", reverse_there="u1",
         width="int", alone="int", family="int", keys="i8", entries=f"i4:{ENTRY}", chain_here="i4", chain_there="i4", plain_slots="i4",
         plain_mask="int", plain_keys="i8", plain_entries=f"i4:{ENTRY}", strict="int", log2="i8", base="int", slots="i4", mask="int",
-        tallies=f"i8:{TALLY}", state="i8")  # fmt: skip
+        seed="int", tallies=f"i8:{TALLY}", state="i8")  # fmt: skip
 def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any, reverse_here: Any, reverse_there: Any,
           width: int, alone: int, family: int, keys: Any, entries: Any, chain_here: Any, chain_there: Any, plain_slots: Any,
           plain_mask: int, plain_keys: Any, plain_entries: Any, strict: int, log2: Any, base: int, slots: Any, mask: int,
-          tallies: Any, state: Any) -> int:  # fmt: skip
+          seed: int, tallies: Any, state: Any) -> int:  # fmt: skip
     """Add up what entries from state[NEXT_ENTRY] on prove, per pair of conversations; returns 1 when done, 0 when tallies are full.
 
     strict: 1 if frames with different IP identifications are different frames. width: conversations there.
     alone: 1 to pair conversations of one side with each other (there is here, each pair once).
-    log2: thousandths of log2(k), k up to MANY. base: a time difference near the clocks' (keeps sums of delays small).
+    log2: thousandths of log2(k), k up to MANY. base: the difference of the captures' first times.
     """
     side = 0 if alone else 1
     for e in range(state[NEXT_ENTRY], state[ENTRIES]):
@@ -193,15 +203,15 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
         common = 0
         if family == REFINED:
             first = signed(entries[e, HEAD_HERE])
-            f = plain_slots[locate(plain_slots, plain_mask, plain_keys, signed(here.key[first]))] - 1
+            f = plain_slots[locate(plain_slots, plain_mask, seed, plain_keys, signed(here.key[first]))] - 1
             common = 1 if plain_entries[f, COUNT_HERE] * plain_entries[f, COUNT_HERE + side] > MANY else 0
         i = signed(entries[e, HEAD_HERE])
         while i >= 0:
-            if family == PLAIN:
-                bits = weight(here, i) - log2[many]
-                by = basis(here, i)
+            if family != REFINED:
+                bits = weight(here, i, family) - log2[many]
+                by = basis(here, i) if family == PLAIN else ANSWERED if reverse_here[i] else IN_STREAM
             else:
-                bits = IP_ID_BITS + common * (weight(here, i) >> 1) - log2[many]
+                bits = IP_ID_BITS + common * (weight(here, i, PLAIN) >> 1) - log2[many]
                 by = IP_ID | (basis(here, i) if common else 0)
             if bits < 0:
                 bits = 0
@@ -214,10 +224,15 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
                 if not two and (not alone or conversation_here[i] < conversation_there[j]):
                     flip = signed(reverse_here[i]) ^ signed(reverse_there[j])
                     pair = (conversation_here[i] * width + conversation_there[j]) * 2 + flip
-                    k = mix(pair, 0) & mask
+                    k = mix(mix(pair, seed), 0) & mask
                     while slots[k] and tallies[slots[k] - 1, PAIR] != pair:
                         k = (k + 1) & mask
                     time_here, time_there = here.time_ns[i], there.time_ns[j]
+                    lag = time_there - time_here - base
+                    if lag > FAR:
+                        lag = FAR
+                    if lag < -FAR:
+                        lag = -FAR
                     if slots[k] == 0:
                         t = state[PAIRS]
                         state[PAIRS] = t + 1
@@ -227,12 +242,14 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
                         tallies[t, HERE_LAST] = time_here
                         tallies[t, THERE_FIRST] = time_there
                         tallies[t, THERE_LAST] = time_there
+                        tallies[t, DELAY] = lag
                     t = signed(slots[k]) - 1
                     tallies[t, MILLIBITS] += bits
                     tallies[t, BASIS] |= by
                     tallies[t, SHARED] += 1
                     tallies[t, OUTWARD] += fall(here, there, i, j, signed(reverse_here[i]))
-                    tallies[t, DELAY] += time_there - time_here - base
+                    if -2 * FAR < tallies[t, MORE_DELAY] < 2 * FAR:
+                        tallies[t, MORE_DELAY] += lag - tallies[t, DELAY]
                     if time_here < tallies[t, HERE_FIRST]:
                         tallies[t, HERE_FIRST] = time_here
                     if time_here > tallies[t, HERE_LAST]:
@@ -279,26 +296,28 @@ def travel(here: Any, there: Any, conversation_here: Any, conversation_there: An
     return n
 
 
-@kernel(p=Packets, conversation="i8", left="u1", side="int", slots="i4", mask="int", keys="i8", entries=f"i4:{ENTRY}", common="u1")
-def echoed(p: Any, conversation: Any, left: Any, side: int, slots: Any, mask: int, keys: Any, entries: Any, common: Any) -> int:
+@kernel(
+    p=Packets, conversation="i8", left="u1", side="int", slots="i4", mask="int", seed="int", keys="i8", entries=f"i4:{ENTRY}", common="u1"
+)
+def echoed(p: Any, conversation: Any, left: Any, side: int, slots: Any, mask: int, seed: int, keys: Any, entries: Any, common: Any) -> int:
     """Mark the conversations of one side (where left) that say something the other side (`side`) says too."""
     n = 0
     for i in range(len(conversation)):
         c = conversation[i]
-        if c < 0 or not left[c] or common[c] or not p.flags[i] & KEY or weight(p, i) == 0:
+        if c < 0 or not left[c] or common[c] or not p.flags[i] & KEY or weight(p, i, PLAIN) == 0:
             continue
-        e = slots[locate(slots, mask, keys, signed(p.key[i]))] - 1
+        e = slots[locate(slots, mask, seed, keys, signed(p.key[i]))] - 1
         if e >= 0 and entries[e, COUNT_HERE + side] > 0:
             common[c] = 1
             n += 1
     return n
 
 
-@kernel(tallies=f"i8:{TALLY}", pairs="int", slots="i4", mask="int")
-def again(tallies: Any, pairs: int, slots: Any, mask: int) -> int:
+@kernel(tallies=f"i8:{TALLY}", pairs="int", slots="i4", mask="int", seed="int")
+def again(tallies: Any, pairs: int, slots: Any, mask: int, seed: int) -> int:
     """Enter the tallies into a larger, empty hash table; returns their number."""
     for t in range(pairs):
-        k = mix(tallies[t, PAIR], 0) & mask
+        k = mix(mix(tallies[t, PAIR], seed), 0) & mask
         while slots[k]:
             k = (k + 1) & mask
         slots[k] = t + 1

@@ -16,9 +16,10 @@ wrap goes through `mix`; branches that few frames take are `cold` functions of a
 """
 
 from .engine import Kernel, cold, inner, kernel, prepare
-from .primitives import digest, load16, load16le, load32, load32le, load64, mix, signed
+from .primitives import SEED, digest, load16, load16le, load32, load32le, load64, mix, signed
 
 __all__ = [
+    "SEED",
     "Kernel",
     "cold",
     "inner",

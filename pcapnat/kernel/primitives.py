@@ -1,11 +1,16 @@
 """The few operations that differ between plain Python and machine code; `native.py` gives each its compiled twin."""
 
+import os
 from struct import unpack_from
 from typing import Any
 
 MASK64 = 0xFFFFFFFFFFFFFFFF
 MIX_A = 0x9E3779B97F4A7C15
 MIX_B = 0xBF58476D1CE4E5B9
+SEED = int.from_bytes(os.urandom(8), "little") >> 2
+"""For hash tables that strangers fill: nobody can make a capture whose entries all meet in one place of a table whose hash begins with
+a number drawn at each start. It goes to kernels as an argument, as a constant of their source would end in their machine code; two
+rounds of `mix` must follow it. What tables answer does not depend on it."""
 
 
 def load16(buf: Any, at: int) -> int:

@@ -39,6 +39,7 @@ class Translations(Table):
     frames_outside = column("int64", "frames of the conversation outside")
     confidence = column("float64", "probability that the two are one")
     by = column("int64", "what the match rests on, see flow.By")
+    ended = column("uint8", "1 if the box ends the TCP connection and has one of its own on the other side")
     ttl_falls = column("int8", "1 if the TTL is lower behind the box than before it, 0 if equal")
 
 
@@ -98,6 +99,7 @@ def translations(crossing: Crossing) -> Translations:
         frames_outside=outside_frames,
         confidence=m.confidence(),
         by=m.by,
+        ended=m.ended,
         ttl_falls=(m.outward != 0).astype(np.int8),
     )
     return table.take(np.lexsort((table.outside_row, table.inside_row, table.first_ns)))
@@ -147,6 +149,9 @@ def box_kind(crossing: Crossing, t: Translations) -> Finding[str]:
     if not n:
         return Finding(None, 0, 0, "no conversation was seen at both points")
     changed = int((t.kind != 0).sum())
+    tcp, own = int((t.proto == 6).sum()), int(t.ended.sum())
+    if own * 2 > tcp:
+        return Finding("proxy", own, tcp - own, f"{own} of {tcp} TCP connections end at it, and it has others of its own behind it")
     if changed:
         return Finding("nat", changed, n - changed, f"{changed} of {n} conversations have other endpoints behind it")
     if int(t.ttl_falls.sum()) == n:

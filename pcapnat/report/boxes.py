@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
-from ..address import common_prefix, cover, texts
+from ..address import common_prefix, cover, network, texts
 from ..analysis import Analysis, Box
 from ..flow import Port, protocol_name
 from ..nat import PortUse
@@ -68,15 +70,23 @@ def _clocks(points: list[Port], clocks: list[Clock]) -> Section:
     return Section("Clocks", lines)
 
 
+KINDS = {
+    "nat": "a NAT",
+    "proxy": "a proxy or user-space NAT",
+    "router": "a router: it translates nothing",
+    "switch": "a switch, a bridge or a wire: it changes nothing",
+}
+
+
 def _box(box: Box, limit: int) -> list[Section]:
     here, there = box.crossing.here.name, box.crossing.there.name
     t = box.translations
-    kind = {"nat": "a NAT", "router": "a router: it translates nothing", "switch": "a switch, a bridge or a wire: it changes nothing"}.get(
-        box.kind.value or ""
-    )
+    kind = KINDS.get(box.kind.value or "")
     lines = sentences(box)
     if not kind:
         lines = [f"What it is cannot be told: {box.kind.note}.", *lines]
+    elif box.kind.value == "proxy":
+        lines = [box.kind.note[0].upper() + box.kind.note[1:] + ".", *lines]
     sections = [Section(f"Between {here} and {there}: {kind or 'unknown'}", lines)]
     names = texts(box.mappings.inside), texts(box.mappings.outside)
     n = len(box.mappings) if limit == 0 else min(limit, len(box.mappings))
@@ -194,10 +204,11 @@ def sentences(box: Box) -> list[str]:
     out = []
     source = np.flatnonzero((t.kind & 1 != 0) & (t.from_outside == 0) & (t.hairpin == 0))
     groups: dict[str, list[int]] = {}
-    outside_names = texts(t.outside_src[source])
-    for i, name in zip(source.tolist(), outside_names, strict=True):
+    members: dict[str, set[str]] = {}
+    for i, name, host in zip(source.tolist(), texts(t.outside_src[source]), texts(t.inside_src[source]), strict=True):
         groups.setdefault(name, []).append(i)
-    inside_of = {name: frozenset(texts(t.inside_src[rows])) for name, rows in groups.items()}
+        members.setdefault(name, set()).add(host)
+    inside_of = {name: frozenset(hosts) for name, hosts in members.items()}
     if len(groups) > 2 and all(len(hosts) == 1 for hosts in inside_of.values()) and len(set().union(*inside_of.values())) == len(groups):
         single = sorted(next(iter(h)) for h in inside_of.values())
         out.append(f"{', '.join(cover(single))} leaves as {', '.join(cover(groups))}, address for address; {_kept(box, source)}.")
@@ -205,12 +216,14 @@ def sentences(box: Box) -> list[str]:
         merged: dict[frozenset[str], list[str]] = {}
         for name, hosts in inside_of.items():
             merged.setdefault(hosts, []).append(name)
-        for hosts, names in merged.items():
+        crowd = Counter(network(host) for host in set().union(*merged))
+        for hosts, names in list(merged.items())[:MOST_GROUPS]:
             rows = np.array([i for name in names for i in groups[name]])
-            others = set().union(*(h for h in inside_of.values() if h != hosts)) - hosts
-            who = _some(_hosts(hosts, others), len(hosts))
+            who = _some(_hosts(hosts, crowd), len(hosts))
             whom = _some(cover(names) if len(names) > 4 else sorted(names), len(names))
             out.append(f"{who} {'leave' if ', ' in who or ' hosts in ' in who else 'leaves'} as {whom}; {_kept(box, rows)}.")
+        if len(merged) > MOST_GROUPS:
+            out.append(f"... and {len(merged) - MOST_GROUPS:,} more such groups of hosts.")
     doors: dict[tuple[str, str, str], int] = {}
     for i in np.flatnonzero((t.kind & 2 != 0) & ((t.from_outside == 1) | (t.hairpin == 1))).tolist():
         outer, inner = (t.inside_dst, t.outside_dst) if t.hairpin[i] else (t.outside_dst, t.inside_dst)
@@ -236,6 +249,7 @@ def sentences(box: Box) -> list[str]:
 
 
 MOST_DOORS = 8
+MOST_GROUPS = 20
 
 
 def _kept(box: Box, rows: Array) -> str:
@@ -262,11 +276,11 @@ def _kept(box: Box, rows: Array) -> str:
     return f"{kept:,} of {plural(len(pairs), 'port')} preserved{others}"
 
 
-def _hosts(hosts: frozenset[str], others: set[str]) -> list[str]:
-    """Prefixes that hold the hosts, or the hosts themselves where a prefix would claim others too."""
-    prefixes = cover(hosts)
-    claimed = {prefix for other in others for prefix in cover([*hosts, other])}
-    return prefixes if others.isdisjoint(hosts) and not claimed & set(prefixes) - hosts else sorted(hosts)
+def _hosts(hosts: frozenset[str], crowd: Counter[str]) -> list[str]:
+    """Prefixes that hold the hosts, or the hosts themselves where a prefix would claim others too. crowd: hosts of each prefix in all."""
+    mine = Counter(network(host) for host in hosts)
+    claims = any(count > 1 and crowd[prefix] > count for prefix, count in mine.items())
+    return sorted(hosts) if claims else cover(hosts)
 
 
 def _some(names: list[str], hosts: int) -> str:

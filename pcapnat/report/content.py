@@ -10,7 +10,7 @@ from ..address import texts
 from ..flow import Conversations, Sockets, protocol_name
 from ..flow.socket import ASKED, CONNECTS, LISTENS, ROLES
 from ..ports import port_class, service
-from ..wire import LINKS, Capture
+from ..wire import LINKS, Capture, Interface, drop_lines
 from .words import Section, endpoint, plural, span, when
 
 
@@ -42,6 +42,11 @@ def info_sections(capture: Capture) -> list[Section]:
             ["right", "left", "left", "right", "left", "right"],
         )
     ]
+    if any(i.kind for i in capture.interfaces):
+        sections[0].headers.insert(2, "kind")
+        sections[0].align.insert(2, "left")
+        for row, interface in zip(rows, capture.interfaces, strict=False):
+            row.insert(2, _kind(interface))
     if len(capture.interfaces) > MOST_INTERFACES:
         sections[0].after.append(f"... and {len(capture.interfaces) - MOST_INTERFACES:,} more interfaces")
     if told := _told(capture):
@@ -49,6 +54,12 @@ def info_sections(capture: Capture) -> list[Section]:
     if capture.problems:
         sections.append(Section("Problems", capture.problems))
     return sections
+
+
+def _kind(interface: Interface) -> str:
+    """What an interface of Windows is, with the edges of a component that has several."""
+    edges = f", edges {', '.join(map(str, sorted(interface.edges)))}" if len(interface.edges) > 1 else ""
+    return (interface.kind or "-") + edges
 
 
 def _told(capture: Capture) -> list[str]:
@@ -62,7 +73,8 @@ def _told(capture: Capture) -> list[str]:
         counts = ((i.received, "received"), (i.dropped, "dropped"), (i.os_dropped, "dropped by the system"))
         said = [f"{n:,} {what}" for n, what in counts if n is not None]
         said += [f"{i.lost:,} lost before frames that were kept"] if i.lost else []
-        said = [*([i.description] if i.description else []), *([f"filter {i.filter!r}"] if i.filter else []), *said]
+        named = i.description and i.description in (i.name or "")
+        said = [*([i.description] if i.description and not named else []), *([f"filter {i.filter!r}"] if i.filter else []), *said]
         if said:
             lines.append(f"interface {i.id}: " + ", ".join(said))
     if facts.name_count:
@@ -72,6 +84,7 @@ def _told(capture: Capture) -> list[str]:
     if facts.comment_count > MOST_COMMENTS:
         lines.append(f"... and {facts.comment_count - MOST_COMMENTS:,} more comments")
     lines += [f"verdict {verdict}: {plural(n, 'frame')}" for verdict, n in facts.verdicts.most_common(MOST_COMMENTS)]
+    lines += drop_lines(capture)
     if facts.skipped:
         lines.append("blocks stepped over: " + ", ".join(f"{n:,} {kind}" for kind, n in facts.skipped.items()))
     return lines + capture.notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..nat import KINDS, PortUse, Translations
 from ..ports import port_class, service
 from ..terms import Clock, Finding, Reason
 from ..wire import Capture, Interface
+from ..wire.reasons import NOT_SAID, reason_text
 
 Json = dict[str, Any]
 
@@ -54,6 +55,10 @@ def info_json(capture: Capture) -> str:
             "name_count": facts.name_count,
             "names": facts.names,
             "verdicts": dict(facts.verdicts),
+            "drops": [
+                {"interface": interface, "reason": None if reason == NOT_SAID else reason, "says": reason_text(reason), "frames": n}
+                for (interface, reason), n in sorted(capture.drops.items())
+            ],
             "skipped_blocks": facts.skipped,
         }
     )
@@ -87,6 +92,7 @@ def _conversations(c: Conversations) -> list[Json]:
         c.rtt_ns.tolist(),
         (c.first_row + 1).tolist(),
         c.errors.tolist(),
+        c.carries().tolist(),
         strict=True,
     )
     return [
@@ -109,6 +115,7 @@ def _conversations(c: Conversations) -> list[Json]:
             "rtt_ns": rtt if rtt >= 0 else None,
             "first_frame": frame,
             "icmp_errors": errors,
+            "carries_tunnel": carries,
         }
         for i, (
             proto,
@@ -130,6 +137,7 @@ def _conversations(c: Conversations) -> list[Json]:
             rtt,
             frame,
             errors,
+            carries,
         ) in enumerate(columns)
     ]
 
@@ -204,6 +212,7 @@ def _finding(finding: Finding[Any]) -> Json:
 
 
 def _box(box: Box) -> Json:
+    identity = box.crossing.identity
     return {
         "between": [box.crossing.here.name, box.crossing.there.name],
         "kind": _finding(box.kind),
@@ -215,6 +224,7 @@ def _box(box: Box) -> Json:
         "behavior": {},
         "replay": None,
         "diagnoses": [],
+        **({"packet_ids": asdict(identity)} if identity else {}),
     }
 
 
@@ -239,6 +249,7 @@ def _translations(t: Translations) -> list[Json]:
         t.by.tolist(),
         t.inside_row.tolist(),
         t.outside_row.tolist(),
+        t.ended.tolist(),
         strict=True,
     )
     rows = []
@@ -263,6 +274,7 @@ def _translations(t: Translations) -> list[Json]:
         rests_on,
         inside,
         outside,
+        ended,
     ) in columns:
         row = {
             "proto": protocol_name(proto),
@@ -280,6 +292,8 @@ def _translations(t: Translations) -> list[Json]:
         }
         if hairpin:
             row["hairpin"] = True
+        if ended:
+            row["tcp_ended"] = True
         rows.append(row)
     return rows
 

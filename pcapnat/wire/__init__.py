@@ -6,14 +6,16 @@ alone starts a program, tshark. Never judges: a strange packet is a mark.
 
 from .capture import Capture, Interface
 from .checksum import Checksum, State, checksums, meaning
+from .choose import Chosen, choose
 from .link import LINKS
 from .marks import MARKS, marks
+from .notes import drop_lines
 from .packets import Flag, Frames, Outer, Packets, Quoted
 from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read
 from .single import Single, Tag, single
 from .tunnel import Tunnel
 from .view import Agree, Row, View, compared, mac, own_view
-from .windows import Direction, PacketFacts
+from .windows import Direction, PacketFacts, Texts
 from .witness import Witnesses, witnesses
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Batch",
     "Capture",
     "Checksum",
+    "Chosen",
     "Direction",
     "Flag",
     "Frames",
@@ -38,12 +41,15 @@ __all__ = [
     "State",
     "Store",
     "Tag",
+    "Texts",
     "Tunnel",
     "View",
     "Witnesses",
     "batches",
     "checksums",
     "compared",
+    "choose",
+    "drop_lines",
     "glance",
     "keep_pace",
     "key_limit",

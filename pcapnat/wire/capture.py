@@ -3,8 +3,7 @@
 Memory is one chunk, whatever the file's size. Damage ends the reading, is told in `problems`, and keeps what was read.
 
 A container format is a module with `head` (take the file's header if it is this format's) and `walk` (index records), and
-perhaps `block` (read what the walker stopped at) and `finish`; FORMATS names them all. A format that is easier rewritten than
-walked is a stream instead, as compressed files are: see source.py and STREAMS.
+perhaps `block` (read what the walker stopped at) and `finish`; FORMATS names them all.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from ..terms import CaptureError
 from . import erf, pcap, pcapng, snoop, via, xpress
 from .facts import Facts
+from .notes import Drops, Notes, count_drops
 from .packets import Frames
 from .source import Unpacked, compression
 from .walk import (
@@ -38,7 +38,7 @@ from .walk import (
     TOO_LONG,
     WHY,
 )
-from .windows import PacketFacts
+from .windows import PacketFacts, Texts
 
 if TYPE_CHECKING:
     from . import etl
@@ -53,6 +53,7 @@ class Interface:
     """Where frames were captured: one for pcap, each interface block of a pcapng.
 
     received, dropped and os_dropped are the last statistics the file gives; lost is the sum of the drops its frames tell of.
+    kind: of an interface of Windows, what it is (a miniport, a filter, an uplink ...); edges: pktmon's boundaries of it, some of them.
     """
 
     id: int
@@ -67,11 +68,23 @@ class Interface:
     dropped: int | None = None
     os_dropped: int | None = None
     lost: int = 0
+    kind: str | None = None
+    edges: list[int] = field(default_factory=list)
+
+    def called(self) -> str:
+        """Its number and, if it has them, its name and what it is described as."""
+        words = [self.name] if self.name else []
+        if self.description and self.description not in (self.name or ""):
+            words.append(self.description)
+        return f"interface {self.id}" + (f" ({', '.join(words)})" if words else "")
 
 
 @dataclass
 class Chunk:
-    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file."""
+    """Some consecutive frames: rows 0..count-1 of `frames` lie in `buf`, whose first byte is byte `base` of the file.
+
+    facts: what Windows' tools say beyond that; None for most files.
+    """
 
     buf: np.ndarray[Any, np.dtype[np.uint8]]
     frames: Frames
@@ -98,8 +111,6 @@ FORMATS = [
     Format(snoop.head, snoop.walk),
     Format(erf.head, erf.walk, erf.block),
 ]
-STREAMS: list[tuple[str, Callable[[bytes], bool], Callable[[Any, bytes], Any]]] = []
-"""(name, does a file that begins so have this format, a stream of pcapng made from (the file behind its first bytes, those bytes))."""
 
 
 class Capture:
@@ -107,7 +118,8 @@ class Capture:
 
     rows: the most frames in one chunk. via: "tshark" to have it read the file; None: only if we cannot and it can.
     compression, facts and notes say what the file is; sided: frames have a direction or an identifier. again: the file can be read a second
-    time.
+    time. windows: it was made by Windows' tools; noted: the present chunk says something of frames in words. drops: frames that the file
+    says were discarded. texts: what facts refer to; several captures may share one.
     """
 
     def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None):
@@ -123,7 +135,10 @@ class Capture:
         self.frames = self.captured_bytes = self.wire_bytes = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
-        self.sided = False
+        self.sided = self.windows = self.noted = False
+        self.remarks = Notes()
+        self.texts = Texts()
+        self.drops: Drops = Drops()
         self.truncated = False
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -173,6 +188,8 @@ class Capture:
     def fill(self) -> bool:
         """Move what is left to the buffer's start and read more behind it; False at the end of the file."""
         left = self.end - self.start
+        if isinstance(self._file, Unpacked):
+            self._file.frames = self.frames
         if left == len(self.buf):
             self.buf = np.concatenate([self.buf[self.start : self.end], np.zeros(len(self.buf), np.uint8)])
         elif self.start:
@@ -211,10 +228,6 @@ class Capture:
                 self.refuse(self._file.problem)
         if not first:
             self.refuse(f"the {self.compression} data is empty" if self.compression else "the file is empty")
-        for name, recognised, stream in STREAMS:
-            if recognised(first):
-                self._file = stream(self._file, self.buf[: self.end].tobytes())
-                return self._rewritten(name)
         for one in FORMATS:
             if one.head(self, first):
                 return one
@@ -296,12 +309,17 @@ class Capture:
                 count, why = self._walk()
                 if count:
                     self._account(count)
-                    yield Chunk(self.buf, self.columns, count, self.base)
+                    facts = self.remarks.facts(self, count) if self.noted else None
+                    if facts:
+                        count_drops(self.drops, self.columns, facts)
+                    self.noted = False
+                    yield Chunk(self.buf, self.columns, count, self.base, facts)
                 if why != FULL and (why != MORE or self.ended or not self.fill()):
                     break
             self._finish(why)
         finally:
             self.close()
+            self.buf, self.columns = np.zeros(0, np.uint8), Frames.empty(0)  # of what was read, the counts stay
 
     def _walk(self) -> tuple[int, int]:
         """Fill the columns from the buffer, whatever blocks lie between the frames: their number, and why there are not more."""

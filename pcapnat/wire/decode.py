@@ -201,6 +201,9 @@ def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: 
                 continue
             p.ethertype[i] = ethertype
             if ethertype != IPV4 and ethertype != IPV6:
+                at -= start
+                p.payload_at[i] = at
+                p.payload_len[i] = signed(frames.wire_len[i]) - at if at < frames.wire_len[i] else 0
                 p.flags[i] = flags if ethertype == ARP else flags | OTHER_LINK
                 continue
         else:
@@ -257,6 +260,7 @@ def decode(buf: Any, frames: Any, count: int, base: int, links: Any, p: Any, q: 
             p.payload_at[i] = 0
             p.payload_len[i] = 0
             p.key[i] = 0
+            p.digest[i] = 0
             flags = flags & ~OF_ONE_PACKET | TUNNEL
             at = place
             depth += 1

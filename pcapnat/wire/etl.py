@@ -15,20 +15,24 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..table import Array
 from ..terms import CaptureError
 from .etl_events import EVENT_32, EVENT_64, EVENT_SIZE, event_at, event_size, first_time
 from .etl_packets import COMPONENT_EVENTS, PKTMON, PROVIDERS, Decoder, Event, Packet
+from .notes import count_drops, sparse
 from .packets import Flag
-from .windows import PacketFacts
+from .walk import FAR_FUTURE as FAR
+from .windows import SAYS_DIRECTION, Direction
 from .xpress import MOST, unpack
 
 if TYPE_CHECKING:
-    from .capture import Capture, Chunk
+    from .capture import Capture, Chunk, Interface
 
 BUFFER = Struct("<IIII32xIHH16x")
 """WMI_BUFFER_HEADER: bytes in the file, bytes used (unpacked), two more, offset, flags, type. At 40: the processor."""
@@ -42,19 +46,24 @@ QPC, SYSTEM_TIME, CYCLES = 1, 2, 3
 POWERS_OF_TEN = {10**i for i in range(10)}
 EPOCH = 116_444_736_000_000_000
 """1970 in Windows' count of 100 ns since 1601."""
-FAR = (1 << 63) - 1
 
 CIRCULAR = 2
 """Mode of a log that begins again at its file's beginning when the file is full: more was written than is there."""
-MOST_BUFFERS = 1_000_000
+MOST_BUFFERS = 250_000
+"""Those never used count as well."""
 MOST_KINDS = 10_000
 MOST_LINES = 20
 LONGEST_BUFFER = 64 << 20
 """Windows' own limit is 16 MB."""
 KEEP = 48 << 20
 """Traces up to this size are unpacked once and kept; of larger ones each buffer is unpacked in both passes."""
-HELD = 128 << 20
-"""The most bytes of packets that wait for buffers that overlap; beyond it packets come out of order, and that is said."""
+LOOKED_INTO, LOOKED_AT = 16, 1_000
+"""Buffers, and packets, that a first glance takes."""
+BOMB_BYTES, BOMB_RATIO = 32 << 20, 20
+"""More than this in compressed buffers, at more than this ratio: real traces reach 10. Reading ends there and says so."""
+HELD, HELD_EACH = 128 << 20, 400
+"""The most bytes of packets, and what each takes besides, that wait for buffers that overlap; beyond it packets come out of order,
+and that is said."""
 CHUNK_BYTES = 1 << 20
 BYTES_A_FRAME = 300
 
@@ -110,14 +119,24 @@ class Trace:
         self.file = file
         if not file.seekable():
             self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the capture)
-            self.file.write(head)
-            while block := file.read(CHUNK_BYTES):
-                self.file.write(block)
-        self.decoder = Decoder(self._interface)
+            self._put_by(file, head)
+        self.decoder = Decoder(self._interface, lambda text: capture.texts.number(text))
         self._other: Counter[bytes] = Counter()
         self.found = 0
         self._damaged: set[int] = set()
         self._header()
+
+    def _put_by(self, file: Any, head: bytes) -> None:
+        try:
+            self.file.write(head)
+            while block := file.read(CHUNK_BYTES):
+                self.file.write(block)
+        except OSError as error:  # a full disk, say
+            self.file.close()
+            raise CaptureError(self.capture.path, f"cannot be put by to be read ({(error.strerror or str(error)).lower()})") from None
+        if problem := getattr(file, "problem", None):
+            self.capture.truncated = not file.whole
+            self.capture.problems.append(problem)
 
     def close(self) -> None:
         """Remove the temporary file, if one was made."""
@@ -162,34 +181,47 @@ class Trace:
 
     def expected_frames(self) -> int:
         """About how many frames there are, from the buffers' sizes."""
-        return sum(b.used for b in self._buffers(quietly=True)) // BYTES_A_FRAME + 1
+        return sum(min(b.used, b.size * (BOMB_RATIO if b.compressed else 1)) for b in self._buffers(quietly=True)) // BYTES_A_FRAME + 1
+
+    def snaplens(self) -> list[int]:
+        """To how many bytes packets were cut, as the first ones show; nothing if none of them was."""
+        cut = packets = 0
+        for buffer in islice(self._buffers(quietly=True), LOOKED_INTO):
+            for packet in (self.decoder.packet(event) for _, event in self._events(buffer)):
+                if packet:
+                    packets += 1
+                    cut = max(cut, len(packet.data) if len(packet.data) < packet.wire_len else 0)
+                if packets >= LOOKED_AT:
+                    break
+        return [cut] if cut else []
 
     # buffers
 
     def _buffers(self, quietly: bool = False) -> Iterator[Buffer]:
         """The buffers after the first, in file order, up to the damage if there is any."""
         at = self.nominal_size
-        count = 1
+        count, unused = 1, 0
         while True:
             head = self._read(at, 72)
             if len(head) < 72:
                 if head and not quietly:
                     self._ends(f"the file ends inside a buffer's header ({len(head)} bytes of it are there)", at)
-                elif count < self.written and not quietly:
-                    self._ends(f"the file ends after {count:,} of the {self.written:,} buffers that Windows wrote", at)
-                return
-            if not any(head):  # room reserved and never used
-                at += self.nominal_size
-                continue
-            size, used, _, _, _, flags, _ = BUFFER.unpack(head)
-            if not 72 <= size <= LONGEST_BUFFER or used > LONGEST_BUFFER:
-                if not quietly:
-                    self._ends("a buffer whose length cannot be", at)
+                elif count - unused < self.written and not quietly:
+                    self._ends(f"the file ends after {count - unused:,} of the {self.written:,} buffers that Windows wrote", at)
                 return
             count += 1
             if count > MOST_BUFFERS:
                 if not quietly:
                     self._ends(f"more than {MOST_BUFFERS:,} buffers", at)
+                return
+            if not any(head):  # room reserved and never used
+                at += self.nominal_size
+                unused += 1
+                continue
+            size, used, _, _, _, flags, _ = BUFFER.unpack(head)
+            if not 72 <= size <= LONGEST_BUFFER or used > LONGEST_BUFFER:
+                if not quietly:
+                    self._ends("a buffer whose length cannot be", at)
                 return
             yield Buffer(at, size, used, head[PROCESSOR] | head[PROCESSOR + 1] << 8, bool(flags & COMPRESSED))
             at += size
@@ -214,10 +246,15 @@ class Trace:
     def _survey(self) -> list[Buffer]:
         """The first pass."""
         found = []
-        kept = 0
+        kept = packed = unpacked = 0
         names = re.compile(re.escape(PKTMON) + rb"[" + b"".join(re.escape(bytes([i])) for i in sorted(COMPONENT_EVENTS)) + rb"]\0")
         for buffer in self._buffers():
             body = self._body(buffer, again=False)
+            if buffer.compressed:
+                packed, unpacked = packed + buffer.size, unpacked + len(body)
+                if unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed:
+                    self._ends(f"compressed buffers that unpack to more than {BOMB_RATIO} times their size", buffer.at)
+                    break
             first = first_time(body)
             if first is None:
                 continue
@@ -244,15 +281,15 @@ class Trace:
         disorder = False
         for buffer in self._survey():
             while waiting and waiting[0][0] < buffer.first:
-                held -= len(waiting[0][2].data)
+                held -= len(waiting[0][2].data) + HELD_EACH
                 yield from self._out(heapq.heappop(waiting))
             for time, event in self._events(buffer):
                 heapq.heappush(waiting, (time, serial, event))
                 serial += 1
-                held += len(event.data)
+                held += len(event.data) + HELD_EACH
                 while held > HELD:
                     disorder = True
-                    held -= len(waiting[0][2].data)
+                    held -= len(waiting[0][2].data) + HELD_EACH
                     yield from self._out(heapq.heappop(waiting))
             buffer.body = None
             done += buffer.size
@@ -320,12 +357,12 @@ class Trace:
         if disorder:
             problems.append("so many processors logged at once that some packets are not in the order of time")
 
-    def _interface(self, name: str, link: int) -> int:
-
+    def _interface(self, name: str, link: int, kind: str | None, description: str) -> int:
         number = len(self.capture.interfaces)
         frequency = 10_000_000 if self.reference.kind == SYSTEM_TIME else self.reference.frequency
         tick = f"{1 / frequency:.0e}" if frequency in POWERS_OF_TEN else f"1/{frequency}"
-        self.capture.add_interface(link, 0, name, tick)
+        made = self.capture.add_interface(link, 0, name, tick)
+        made.kind, made.description = kind, description or None
         return number
 
 
@@ -335,15 +372,28 @@ def _kind(key: bytes) -> tuple[str, int]:
     return str(uuid.UUID(bytes_le=key[:16])), int.from_bytes(key[16:], "little")
 
 
+SIDE = np.array([0 if d.inbound is None else 1 if d.inbound else 2 for d in Direction], np.uint8)
+"""Direction as pcapng's epb_flags have it: 1 inbound, 2 outbound."""
+MOST_EDGES = 16
+
+
+def _edges(interfaces: list[Interface], of: Array, edge: Array) -> None:
+    """Note which edges of its component an interface shows."""
+    for both in np.unique(of.astype(np.int64) << 16 | edge).tolist():
+        known = interfaces[both >> 16].edges
+        if both & 0xFFFF and both & 0xFFFF not in known and len(known) < MOST_EDGES:
+            known.append(both & 0xFFFF)
+
+
 def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
-    """A trace's packets as chunks like those of any capture; each comes with `facts`.
+    """A trace's packets as chunks like those of any capture, with facts.
 
     The trace may be compressed: a chunk's `base` counts the bytes of the frames handed out before it.
     """
     from .capture import Chunk
 
     capture, frames = trace.capture, trace.capture.columns
-    facts = PacketFacts.empty(rows)
+    capture.windows = True
     base = size = 0
     block: list[tuple[int, Packet]] = []
 
@@ -358,9 +408,14 @@ def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
         f.interface[:n] = [packet.interface for _, packet in block]
         f.flags[:n] = np.where(f.cap_len[:n] < f.wire_len[:n], int(Flag.CUT), 0)
         f.flags[:n] |= np.array([int(Flag.BAD_TIME) * (abs(t) > FAR) for t in times], np.uint32)
-        for name, values in zip(PacketFacts.columns, zip(*(packet.facts for _, packet in block), strict=True), strict=True):
-            getattr(facts, name)[:n] = values
+        f.packet_id[:n] = [packet.packet_id for _, packet in block]
+        f.direction[:n] = SIDE[[packet.facts[SAYS_DIRECTION] for _, packet in block]]
+        capture.sided |= bool(f.packet_id[:n].any() or f.direction[:n].any())
         capture._account(n)
+        facts = sparse([packet.facts for _, packet in block])
+        if facts:
+            count_drops(capture.drops, f, facts)
+            _edges(capture.interfaces, f.interface[facts.carrier], facts.edge)
         return Chunk(np.frombuffer(bytearray().join([packet.data for _, packet in block]), np.uint8), f, n, base, facts)
 
     for item in trace.packets():

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import NamedTuple
 
-from .windows import Direction
+from .reasons import NOT_SAID
+from .windows import COMPONENT_KINDS, Direction, Known, interface_kind
 
 NDIS = uuid.UUID("2ed6006e-4729-4609-b423-3ee7bcd678ef").bytes_le
 PKTMON = uuid.UUID("4d4f80d9-c8bd-4d73-bb5b-19c90402c5ac").bytes_le
@@ -68,19 +69,20 @@ class Event(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """A packet put together; facts are PacketFacts' columns in their order."""
+    """A packet put together. packet_id: pktmon's PktGroupId, 0: none; facts: PacketFacts' columns in their order, without the carrier."""
 
     data: bytes
     wire_len: int
     interface: int
-    facts: tuple[int, int, int, int, int, int, int, int]
+    packet_id: int
+    facts: Known
 
 
 @dataclass
 class Component:
     """A place in Windows' network stack where pktmon looks, as the trace describes it when it ends.
 
-    kind: 1 NDIS, 2 miniport, 3 filter, 4 protocol, 5 a VM's NIC, 6 switch miniport, 7 switch uplink, 8 host's NIC on a switch.
+    kind: see COMPONENT_KINDS in windows.py.
     """
 
     id: int
@@ -91,15 +93,17 @@ class Component:
 
 
 class Decoder:
-    """Packets from events in the order of time; meets interfaces as it goes: add_interface(name, link type) numbers them.
+    """Packets from events in the order of time; meets interfaces as it goes: add_interface(name, link type, kind, description)
+    numbers them, as text_number does texts.
 
     COMPONENT_EVENTS come at a trace's end and name what its packets refer to: they go to `component` before any packet.
     """
 
-    def __init__(self, add_interface: Callable[[str, int], int]):
+    def __init__(self, add_interface: Callable[[str, int, str | None, str], int], text_number: Callable[[str], int]):
         self.components: dict[int, Component] = {}
         self.undecoded: Counter[tuple[str, int, str]] = Counter()
         self._add = add_interface
+        self._text_number = text_number
         self._values = 0
         self._interfaces: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[int, int, int, int], list[bytes]] = {}
@@ -134,18 +138,22 @@ class Decoder:
         data = event.data
         if len(data) < PACKET.size:
             raise RefusedError(LAYOUT)
-        group, part, _, direction, kind, component, edge, _, reason, place, original, logged = PACKET.unpack_from(data)
+        group, part, appearance, direction, kind, component, edge, _, reason, place, original, logged = PACKET.unpack_from(data)
         if PACKET.size + logged != len(data):
             raise RefusedError(LAYOUT)
         if kind not in PACKET_LINKS:
             raise RefusedError(f"no frame in it (packet type {kind})" if kind < 16 else "no frame in it")
         link = PACKET_LINKS[kind]
-        number = self._interface((component, link), self._component_name(component, link), link)
+        number = self._interfaces.get((component, link))
+        if number is None:
+            c = self.components.get(component, Component(component))
+            name = self._component_name(component, link)
+            number = self._interface((component, link), name, link, COMPONENT_KINDS.get(c.kind), c.description)
         direction = direction if direction in Direction.__members__.values() else 0
         dropped = int(event.id == 170)
         signed = group - (1 << 64) if group >> 63 else group
-        facts = (signed, part, direction, dropped, reason, place, edge, 0)
-        return Packet(data[PACKET.size :], max(original, logged), number, facts)
+        facts = (part, appearance, direction, dropped, reason, place, component, edge, 0, 0, 0, 0, 0, 0)
+        return Packet(data[PACKET.size :], max(original, logged), number, signed, facts)
 
     def _component_name(self, number: int, link: int) -> str:
         c = self.components.get(number)
@@ -186,15 +194,17 @@ class Decoder:
             raise RefusedError("unknown")
         miniport, lower = _number(data, 0), _number(data, 4)
         link = WIFI if event.keyword & NATIVE_WIFI else RAW if event.keyword & (WIRELESS_WAN | TUNNEL) else ETHERNET
-        port = vlan = 0
+        port = vlan = destinations = 0
+        port_name = nic = nic_type = ""
         if event.id == 1001:
             medium = {ETHERNET: f"eth:{lower}:0", WIFI: f"wifi:{lower}", RAW: f"mbb:{lower}"}[link]
             at, size = 12, _number(data, 8)
         else:
             port = _number(data, 8)
             port_name, at = _text(data, 12)
-            _, at = _text(data, at)
+            nic, at = _text(data, at)
             nic_type, at = _text(data, at)
+            destinations = _number(data, at)
             at, size, vlan = _switch_fragment(data, at + 4, event.pointer)
             medium = f"vNIC:{nic_type}:{port_name}:{lower}:{vlan}"
         if at + size > len(data):
@@ -206,10 +216,12 @@ class Decoder:
             whole = whole[:1] + bytes([whole[1] & 0xBF]) + whole[2:]
         if lower != miniport:
             medium += f" over {miniport}"
-        number = self._interface((NDIS, miniport, lower, link, port, vlan), medium, link)
+        number = self._interface((NDIS, miniport, lower, link, port, vlan), medium, link, interface_kind(medium), "")
         direction = Direction.SENT if event.keyword & SEND else Direction.RECEIVED if event.keyword & RECEIVE else Direction.UNKNOWN
-        facts = (0, 0, int(direction), int(bool(event.keyword & DROPPED)), 0, 0, 0, vlan)
-        return Packet(whole, original_length(whole, link), number, facts)
+        dropped = int(bool(event.keyword & DROPPED))
+        names = (self._text_number(nic_type), self._text_number(nic), self._text_number(port_name))
+        facts = (0, 0, int(direction), dropped, NOT_SAID * dropped, 0, 0, 0, vlan, port, *names, destinations)
+        return Packet(whole, original_length(whole, link), number, 0, facts)
 
     def _whole(self, event: Event, key: tuple[int, int, int, int], piece: bytes) -> bytes | None:
         """The packet that this piece completes. Since Windows 8.1 every packet is one event with both keywords."""
@@ -244,15 +256,15 @@ class Decoder:
         if at + 4 + size > len(event.data):
             raise IndexError
         data = event.data[at + 4 : at + 4 + size]
-        number = self._interface((RAS, domain, user), f"Rras:0:{domain}:{user}", ETHERNET)
+        number = self._interface((RAS, domain, user), f"Rras:0:{domain}:{user}", ETHERNET, "VPN", "")
         direction = Direction.SENT if event.id == 5001 else Direction.RECEIVED
-        return Packet(data, original_length(data, ETHERNET), number, (0, 0, int(direction), 0, 0, 0, 0, 0))
+        return Packet(data, original_length(data, ETHERNET), number, 0, (0, 0, int(direction), *(0,) * 11))
 
-    def _interface(self, key: tuple[object, ...], name: str, link: int) -> int:
+    def _interface(self, key: tuple[object, ...], name: str, link: int, kind: str | None, description: str) -> int:
         if key not in self._interfaces:
             if len(self._interfaces) >= MOST_INTERFACES:
                 raise RefusedError("one interface too many")
-            self._interfaces[key] = self._add(name, link)
+            self._interfaces[key] = self._add(name, link, kind, description)
         return self._interfaces[key]
 
 

@@ -51,7 +51,7 @@ class Flag(IntFlag):
     IN_QUERY = 1 << 21
     """An ICMP query or its reply (echo, timestamp, mask): belongs to a conversation by its identifier."""
     BAD_TIME = 1 << 22
-    """The file's time does not fit 64 bits of nanoseconds and was clamped."""
+    """The file's time lies beyond the year 2116 (or before 1823) and was clamped."""
     NOTED = 1 << 30
     """The file says something about this frame in words: a comment or a verdict (pcapng.frame_options reads it)."""
     SPI = 1 << 23
@@ -118,9 +118,10 @@ class Packets(Table):
     tsecr = column("uint32", "TCP timestamp echo reply", source="RFC 7323 3")
     icmp_type = column("uint8", "ICMP or ICMPv6 type")
     icmp_code = column("uint8", "ICMP or ICMPv6 code")
-    payload_at = column("uint32", "where the payload begins, from the frame's first byte", unit="bytes")
-    payload_len = column("uint32", "length of the payload by the headers, captured or not", unit="bytes")
+    payload_at = column("uint32", "where the payload begins, from the frame's first byte; without IP: what the link carries", unit="bytes")
+    payload_len = column("uint32", "length of the payload by the headers, captured or not; without IP: to the frame's end", unit="bytes")
     key = column("int64", "fingerprint of what a NAT leaves alone (see decode.py)")
+    digest = column("int64", "digest of the payload's first bytes, 0 for none: what is left where sequence numbers are rewritten")
 
 
 class Quoted(Table):

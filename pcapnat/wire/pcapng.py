@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .facts import MOST_COMMENTS, Facts, text
+from .notes import MOST_TEXTS
 from .packets import Flag
 from .walk import (
     ASK,
@@ -30,6 +31,7 @@ from .walk import (
     WHY,
     walk_pcapng,
 )
+from .windows import comment_facts, interface_kind
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -66,8 +68,10 @@ def walk(capture: Capture, first: int) -> int:
     n = walk_pcapng(capture.buf, capture.start, capture.end, capture.columns, first, len(capture.columns), state, capture.table)
     if state[SIDED]:
         capture.sided = True
-    if state[NOTES] and len(capture.facts.comments) < MOST_COMMENTS:
-        _notes(capture, first, n)
+    if state[NOTES]:
+        if len(capture.facts.comments) < MOST_COMMENTS:
+            _notes(capture, first, n)
+        capture.noted |= capture.windows or bool(state[VERDICTS])
     return n
 
 
@@ -160,16 +164,22 @@ def said(capture: Capture, row: int) -> Iterator[tuple[str, str]]:
             yield "verdict", f"{VERDICTS_BY.get(value[0], str(value[0]))} {value[1:9].hex()}"
 
 
+FIRST_COMMENTS = 16
+"""By so many comments a file can show that Windows' tools made it; most show it by their interfaces' names."""
+
+
 def _notes(capture: Capture, first: int, n: int) -> None:
     """Keep the comments and count the verdicts of rows first..n-1 (the walk that filled them saw one byte order)."""
     facts = capture.facts
     noted = np.flatnonzero(capture.columns.flags[first:n] & int(Flag.NOTED))
     for row in (noted + first).tolist():
         for what, words in said(capture, row):
-            if what == "comment":
-                facts.comment(capture.frames + row + 1, words)
-            else:
+            if what == "verdict":
                 facts.verdict(words)
+                continue
+            facts.comment(capture.frames + row + 1, words)
+            if not capture.windows and len(facts.comments) <= FIRST_COMMENTS:
+                capture.windows = bool(comment_facts(words))
         if len(facts.comments) >= MOST_COMMENTS:
             break
 
@@ -184,6 +194,8 @@ def finish(capture: Capture) -> None:
         capture.problems.append(f"{int(state[TWO_LENGTHS])} blocks end with another length than they begin with; the first was used")
     if state[VERDICTS] and not facts.verdicts:
         facts.verdicts["not read"] = int(state[VERDICTS])
+    if unread := capture.remarks.unread:
+        capture.problems.append(f"comments of {unread:,} frames were not read: the file has more than {MOST_TEXTS:,} different ones")
 
 
 def _section(capture: Capture, body: bytes, order: str) -> None:
@@ -235,6 +247,8 @@ def _interface(capture: Capture, body: bytes, order: str) -> None:
         offset = 0
     made = capture.add_interface(link, snaplen, name, tick, mul, div, shift, offset * 1_000_000_000)
     made.description, made.filter = description, only
+    made.kind = interface_kind(name or "", description or "")
+    capture.windows |= made.kind is not None or (name or "").lower().endswith(".sys")
 
 
 MOST_PROBLEMS = 100

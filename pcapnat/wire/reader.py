@@ -13,6 +13,8 @@ from .capture import Capture, Chunk
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
+from .source import BOMB_FRAMES, FRAME_BYTES
+from .windows import PacketFacts
 
 Progress = Callable[[int, int | None], None]
 """Told (bytes read, size of the file or None) after each chunk."""
@@ -25,7 +27,8 @@ READ_WITHOUT_MARK = ("proto", "sport", "dport", "tcp_flags", "payload_at", "payl
 class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
-    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes.
+    first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes. facts: None for
+    most files.
     """
 
     packets: Packets
@@ -36,6 +39,7 @@ class Batch:
     outer: Outer
     outers: int
     chunk: Chunk
+    facts: PacketFacts | None = None
 
 
 class Store:
@@ -87,7 +91,7 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
         if capture.sided:
             packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
             packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
-        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk)
+        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk, chunk.facts)
         row += chunk.count
         keep_pace(capture)
         if progress:
@@ -118,30 +122,42 @@ def read(path: str, limit: int = KEY_LIMIT, via: str | None = None) -> tuple[Cap
 
 
 class Glance(NamedTuple):
-    """What the first frames of a file promise: about how many there are, and the snaplens it declares."""
+    """What the first frames of a file promise: about how many there are, the snaplens it declares, and the time of the first.
+
+    again: it can be read a second time.
+    """
 
     frames: int
     snaplens: list[int]
+    first_ns: int | None = None
+    again: bool = True
 
 
 def glance(path: str, via: str | None = None) -> Glance:
     """Look at a file's first frames. Standard input and pipes are not touched: nothing is known of them."""
     if path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
-        return Glance(UNKNOWN_FRAMES, [])
+        return Glance(UNKNOWN_FRAMES, [], again=False)
     capture = Capture(path, GLANCE_FRAMES, via)
     if capture.trace:  # its first frames are known when all of it was looked through
-        expected = capture.trace.expected_frames()
+        expected, snaplens = capture.trace.expected_frames(), capture.trace.snaplens()
         capture.close()
-        return Glance(expected, [])
+        return Glance(expected, snaplens)
     chunk = capture.first_chunk()
     snaplens = [i.snaplen for i in capture.interfaces]
+    if capture.windows:  # etl2pcapng does not say what pktmon cut, which is all but 128 bytes unless it was told otherwise
+        lengths, cut = chunk.frames.cap_len[: chunk.count], chunk.frames.cap_len[: chunk.count] < chunk.frames.wire_len[: chunk.count]
+        snaplens += [int(lengths[cut].max())] if cut.any() else []
+    first = int(chunk.frames.time_ns[0]) if chunk.count else None
     if capture.file_bytes is None or (not chunk.count and not capture.ended):
-        return Glance(UNKNOWN_FRAMES, snaplens)
+        return Glance(UNKNOWN_FRAMES, snaplens, first)
     if not chunk.count:
         return Glance(0, snaplens)
     mean = (int(chunk.frames.at[chunk.count - 1]) + int(chunk.frames.cap_len[chunk.count - 1])) / chunk.count
     unpacked = (capture.base + capture.end) / capture.done_bytes  # what a byte of the file becomes
-    return Glance(int(capture.file_bytes * unpacked / mean) + 1, snaplens)
+    frames = int(capture.file_bytes * unpacked / mean) + 1
+    if capture.compression:  # a bomb promises more than there is memory for
+        frames = min(frames, BOMB_FRAMES + capture.file_bytes // FRAME_BYTES)
+    return Glance(frames, snaplens, first)
 
 
 GLANCE_FRAMES = 100

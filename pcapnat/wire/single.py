@@ -14,9 +14,10 @@ from .decode import DEPTH, MAY_CARRY, decode, internet
 from .link import ETHER, IPV4, IPV6, LINKS, How, layouts
 from .packets import Flag, Frames, Outer, Packets, Quoted
 from .reader import KEY_LIMIT
+from .reasons import reason_text
 from .strip import strip
 from .tunnel import enter, tunnel_port
-from .windows import DROP_REASONS, Direction, PacketFacts
+from .windows import Direction, PacketFacts, Texts
 
 if TYPE_CHECKING:
     from .capture import Capture, Chunk, Interface
@@ -122,7 +123,7 @@ def single(capture: Capture, chunk: Chunk, row: int, number: int) -> Single:
     if found.flags & Flag.NOTED:
         found.said = list(pcapng.said(capture, row))[:MOST_SAID]
     if chunk.facts is not None:
-        found.facts = dict(_facts(chunk.facts, row))
+        found.facts = dict(_facts(chunk.facts, capture.texts, row))
     return found
 
 
@@ -221,15 +222,19 @@ def tags(data: bytes, link_type: int) -> Iterator[Tag]:
             return
 
 
-def _facts(facts: PacketFacts, row: int) -> Iterator[tuple[str, int | str]]:
-    """What a Windows trace says of a frame, numbers with a name as their name."""
-    for name in PacketFacts.columns:
-        value = int(getattr(facts, name)[row])
-        if name == "reason":
-            if facts.dropped[row]:
-                yield name, DROP_REASONS.get(value, str(value))
-        elif name == "direction":
-            if value:
-                yield name, Direction(value).name.lower() if value in set(Direction) else value
-        elif value:
-            yield name, value
+def _facts(facts: PacketFacts, texts: Texts, row: int) -> Iterator[tuple[str, int | str]]:
+    """What Windows' tools say of a frame, numbers with a name as their name."""
+    for at in np.flatnonzero(facts.carrier == row).tolist():
+        for name in PacketFacts.columns:
+            value = int(getattr(facts, name)[at])
+            if name == "reason":
+                if facts.dropped[at]:
+                    yield name, reason_text(value)
+            elif name == "direction":
+                if value:
+                    yield name, Direction(value).name.lower() if value in set(Direction) else value
+            elif name in ("nic_type", "nic", "port_name"):
+                if value:
+                    yield name, texts[value]
+            elif value and name != "carrier":
+                yield name, value

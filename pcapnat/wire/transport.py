@@ -191,6 +191,9 @@ def transport(
             p.dport[i] = load16(buf, at + 4)
             p.seq[i] = load16(buf, at + 6)
             flags |= PORTS | IN_QUERY
+            if proto == 58:  # a translator between IP versions makes the one of the other (RFC 7915 4.2, 5.2)
+                key = 1
+                kind = 8 if kind == 128 else 0
             key = mix(key, kind << 24 | buf[at + 1] << 16 | load16(buf, at + 6))
         elif error(proto, kind):
             if quote(buf, at + 8, end, q, quoted):
@@ -228,7 +231,9 @@ def transport(
             known = limit
         key = mix(key, size)
         if known > 0:
-            key = mix(key, digest(buf, at, known))
+            name = digest(buf, at, known)
+            p.digest[i] = name
+            key = mix(key, name)
         p.key[i] = key
         flags |= KEY
     return flags, quoted

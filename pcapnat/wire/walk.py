@@ -26,7 +26,9 @@ MORE, BLOCK, TOO_LONG, BAD_BLOCK, NO_INTERFACE, FULL, BAD_RECORD = range(7)
 # LONGEST bounds a frame; DROPS is written by the walker: frames lost before the ones that were kept, as the file tells.
 LINK, MUL, DIV, SHIFT, OFFSET_NS, SNAPLEN, LONGEST, DROPS = range(8)
 INTERFACE_SIZE = 8
-FAR_FUTURE = (1 << 63) - 1
+FAR_FUTURE = (1 << 62) - 1
+"""The latest time there is, in 2116, and its negative the earliest: what lies between any two fits 64 bits, whoever subtracts."""
+MOST_64 = (1 << 63) - 1
 
 
 @kernel(buf="u1", start="int", end="int", frames=Frames, first="int", rows="int", state="i8")
@@ -89,7 +91,7 @@ def word(buf: Any, at: int, big: int) -> int:
 
 @inner
 def nanoseconds(high: int, low: int, interfaces: Any, i: int) -> Any:
-    """A pcapng timestamp in nanoseconds, FAR_FUTURE if it does not fit (pcapng draft, if_tsresol and if_tsoffset).
+    """A pcapng timestamp in nanoseconds, at most FAR_FUTURE (pcapng draft, if_tsresol and if_tsoffset).
 
     Its 64 bits are unsigned, so they stay in two halves until they fit. All divisions round down, in steps too.
     """
@@ -107,10 +109,10 @@ def nanoseconds(high: int, low: int, interfaces: Any, i: int) -> Any:
     elif div > 0:
         value = ((high // 10 << 32) + (high % 10 << 32 | low) // 10) // div
     else:
-        if high >= 1 << 31 or high << 32 | low > FAR_FUTURE // mul:
+        if high >= 1 << 31 or high << 32 | low > MOST_64 // mul:
             return FAR_FUTURE
         value = (high << 32 | low) * mul
-    if offset > 0 and value > FAR_FUTURE - offset:
+    if value > FAR_FUTURE - offset:
         return FAR_FUTURE
     return value + offset
 

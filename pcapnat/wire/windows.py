@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from ..table import Table, column
+from .reasons import reason_number
 
 Fact = int | str
 
@@ -33,82 +34,56 @@ class Direction(IntEnum):
 
 
 class PacketFacts(Table):
-    """What a Windows trace knows of each frame beyond pcap; row i belongs to row i of the chunk's Frames."""
+    """What Windows' capture tools know of a frame beyond pcap: one row per frame of which anything is known, in file order.
 
-    packet_id = column("int64", "pktmon's PktGroupId; 0: none. Equal numbers are one packet seen at several places")
+    Direction and identity of packets stand in Packets, too, where any capture may have them. What is 0 is not known.
+    """
+
+    carrier = column("int64", "row in Packets of the frame")
     part = column("uint16", "pktmon's PktNumber: which packet of those that were handed over together")
+    appearance = column("uint16", "pktmon's count of the snapshots of one packet, from 1; 0: it did not count")
     direction = column("uint8", "which way the packet was going, see Direction")
     dropped = column("uint8", "1: the component discarded the packet here")
-    reason = column("uint32", "why it was discarded, see DROP_REASONS; 0 can be a reason too (unspecified)")
+    reason = column("uint32", "why it was discarded, see reasons.py; NOT_SAID where that is not known")
     place = column("uint32", "which place in the component's code discarded it")
+    component = column("uint16", "pktmon's number of the component that saw it")
     edge = column("uint16", "which boundary of the component the packet crossed")
-    vlan = column("uint16", "VLAN identifier kept outside the frame; 0: none")
+    vlan = column("uint16", "VLAN identifier kept outside the frame")
+    port = column("uint32", "virtual switch port that the packet came from (SrcPortId)")
+    nic_type = column("int32", "type of the NIC that it came from (SrcNicType), as a number in Texts")
+    nic = column("int32", "name of that NIC (SrcNicName), as a number in Texts")
+    port_name = column("int32", "name of that switch port (SrcPortName), as a number in Texts")
+    destinations = column("uint32", "NICs that the switch hands the packet to (DstNicCount)")
 
 
-def _numbered(first: int, names: str) -> dict[int, str]:
-    return {first + i: name for i, name in enumerate(names.split()) if name != "-"}
+Known = tuple[int, ...]
+"""A row of PacketFacts without its carrier."""
+NOTHING: Known = (0,) * (len(PacketFacts.columns) - 1)
+SAYS_DIRECTION = list(PacketFacts.columns).index("direction") - 1
 
 
-DROP_REASONS = {
-    **_numbered(
-        0,
-        "Unknown InvalidData InvalidPacket Resources NotReady Disconnected NotAccepted Busy Filtered FilteredVLAN UnauthorizedVLAN "
-        "UnauthorizedMAC FailedSecurityPolicy FailedPvlanSetting Qos Ipsec MacSpoofing DhcpGuard RouterGuard BridgeReserved "
-        "VirtualSubnetId RequiredExtensionMissing InvalidConfig MTUMismatch NativeFwdingReq InvalidVlanFormat InvalidDestMac "
-        "InvalidSourceMac InvalidFirstNBTooSmall Wnv StormLimit InjectedIcmp FailedDestinationListUpdate NicDisabled "
-        "FailedPacketFilter SwitchDataFlowDisabled FilteredIsolationUntagged InvalidPDQueue LowPower",
-    ),
-    **_numbered(
-        201,
-        "Pause Reset SendAborted ProtocolNotBound Failure InvalidLength HostOutOfMemory FrameTooLong FrameTooShort FrameLengthError "
-        "CrcError BadFrameChecksum FcsError SymbolError HeadQTimeout StalledDiscard RxQFull PhysLayerError DmaError FirmwareError "
-        "DecryptionFailed BadSignature CoalescingError - VlanSpoofing UnallowedEtherType VportDown SteeringMismatch",
-    ),
-    **_numbered(401, "MicroportError VfNotReady MicroportNotReady VMBusError"),
-    **_numbered(
-        601,
-        "FL_LoopbackPacket FL_InvalidSnapHeader FL_InvalidEthernetType FL_InvalidPacketLength FL_HeaderNotContiguous "
-        "FL_InvalidDestinationType FL_InterfaceNotReady FL_ProviderNotReady FL_InvalidLsoInfo FL_InvalidUsoInfo FL_InvalidMedium "
-        "FL_InvalidArpHeader FL_NoClientInterface FL_TooManyNetBuffers FL_FlsNpiClientDrop",
-    ),
-    **_numbered(
-        701,
-        "ArpGuard ArpLimiter DhcpLimiter BlockBroadcast BlockNonIp ArpFilter Ipv4Guard Ipv6Guard MacGuard BroadcastNoDestinations "
-        "UnicastNoDestination UnicastPortNotReady SwitchCallbackFailed Icmpv6Limiter Intercept InterceptBlock NDPGuard PortBlocked "
-        "NicSuspended",
-    ),
-    **_numbered(
-        901,
-        "NL_BadSourceAddress NL_NotLocallyDestined NL_ProtocolUnreachable NL_PortUnreachable NL_BadLength NL_MalformedHeader NL_NoRoute "
-        "NL_BeyondScope NL_InspectionDrop NL_TooManyDecapsulations NL_AdministrativelyProhibited NL_BadChecksum NL_ReceivePathMax "
-        "NL_HopLimitExceeded NL_AddressUnreachable NL_RscPacket NL_ForwardPathMax NL_ArbitrationUnhandled NL_InspectionAbsorb "
-        "NL_DontFragmentMtuExceeded NL_BufferLengthExceeded NL_AddressResolutionTimeout NL_AddressResolutionFailure NL_IpsecFailure "
-        "NL_ExtensionHeadersFailure NL_IpsnpiClientDrop NL_UnsupportedOffload NL_RoutingFailure NL_AncillaryDataFailure "
-        "NL_RawDataFailure NL_SessionStateFailure",
-    ),
-    **_numbered(
-        1200,
-        "INET_SourceUnspecified INET_DestinationMulticast INET_HeaderInvalid INET_ChecksumInvalid INET_EndpointNotFound "
-        "INET_ConnectedPath INET_SessionState INET_ReceiveInspection INET_AckInvalid INET_ExpectedSyn INET_Rst INET_SynRcvdSyn "
-        "INET_SimultaneousConnect INET_PawsFailed INET_LandAttack INET_MissedReset INET_OutsideWindow INET_DuplicateSegment "
-        "INET_ClosedWindow INET_TcbRemoved INET_FinWait2 INET_ReassemblyConflict INET_FinReceived INET_ListenerInvalidFlags "
-        "INET_TcbNotInTcbTable INET_TimeWaitTcbReceivedRstOutsideWindow INET_TimeWaitTcbSynAndOtherFlags INET_TimeWaitTcb "
-        "INET_SynAckWithFastopenCookieRequest INET_PauseAccept INET_SynAttack INET_AcceptInspection INET_AcceptRedirection",
-    ),
-    **_numbered(
-        1301,
-        "SlbMux_ParsingFailure SlbMux_FirstFragmentMiss SlbMux_ICMPErrorPayloadValidationFailure "
-        "SlbMux_ICMPErrorPacketMatchNoSession SlbMux_ExternalHairpinNexthopLookupFailure SlbMux_NoMatchingStaticMapping "
-        "SlbMux_NexthopReferenceFailure SlbMux_CloningFailure SlbMux_TranslationFailure SlbMux_HopLimitExceeded "
-        "SlbMux_PacketBiggerThanMTU SlbMux_UnexpectedRouteLookupFailure SlbMux_NoRoute SlbMux_SessionCreationFailure "
-        "SlbMux_NexthopNotOverExternalInterface SlbMux_NexthopExternalInterfaceMissNATInstance "
-        "SlbMux_NATItselfCantBeInternalNexthop SlbMux_PacketRoutableInItsArrivalCompartment "
-        "SlbMux_PacketTransportProtocolNotSupported SlbMux_PacketIsDestinedLocally "
-        "SlbMux_PacketDestinationIPandPortNotSubjectToNAT SlbMux_MuxReject SlbMux_DipLookupFailure SlbMux_MuxEncapsulationFailure "
-        "SlbMux_InvalidDiagPacketEncapType SlbMux_DiagPacketIsRedirect SlbMux_UnableToHandleRedirect",
-    ),
-}
-"""pktmon's names of its drop reasons (pktmonnpik.h), without prefix. Builds of 2018 used some numbers otherwise."""
+class Texts:
+    """Names that facts refer to by number; 0 is no name. Bounded: of more texts than MOST_TEXTS the rest have number 0."""
+
+    def __init__(self) -> None:
+        self.known: list[str] = [""]
+        self._numbers = {"": 0}
+
+    def number(self, text: str) -> int:
+        """The number of a text, a new one if it is new."""
+        text = text[:LONGEST_TEXT]
+        if text not in self._numbers:
+            if len(self.known) >= MOST_TEXTS:
+                return 0
+            self._numbers[text] = len(self.known)
+            self.known.append(text)
+        return self._numbers[text]
+
+    def __getitem__(self, number: int) -> str:
+        return self.known[number]
+
+
+MOST_TEXTS, LONGEST_TEXT = 65_536, 256
 
 
 def _whole(text: str) -> Fact:
@@ -219,6 +194,93 @@ def interface_facts(name: str) -> dict[str, Fact]:
     if medium == "Rras" and len(rest) >= 3:
         return {"medium": medium, "index": _whole(rest[0]), "routing_domain": rest[1], "user": ":".join(rest[2:])}
     return {}
+
+
+def comment_row(comment: str, texts: Texts) -> tuple[Known, int]:
+    """What a comment says as a row of PacketFacts, and the packet's identifier (0: none)."""
+    said = comment_facts(comment)
+
+    def number(name: str, most: int) -> int:
+        value = said.get(name, 0)
+        return value if isinstance(value, int) and 0 <= value <= most else 0
+
+    def text(name: str) -> int:
+        return texts.number(str(said.get(name, "")))
+
+    dropped = number("dropped", 1)
+    row = (
+        number("part", 0xFFFF),
+        number("appearance", 0xFFFF),
+        DIRECTIONS.get(str(said.get("direction", "")).lower(), 0),
+        dropped,
+        reason_number(str(said.get("reason", ""))) if dropped else 0,
+        number("place", 0xFFFF_FFFF),
+        number("component", 0xFFFF),
+        number("edge", 0xFFFF),
+        number("vlan", 0xFFFF),
+        number("port", 0xFFFF_FFFF),
+        text("nic_type"),
+        text("nic"),
+        text("port_name"),
+        number("destinations", 0xFFFF_FFFF),
+    )
+    return row, number("packet_id", (1 << 63) - 1)
+
+
+DIRECTIONS = {
+    "in": Direction.IN,
+    "out": Direction.OUT,
+    "rx": Direction.RECEIVED,
+    "tx": Direction.SENT,
+    "ingress": Direction.INGRESS,
+    "egress": Direction.EGRESS,
+}
+"""pktmon's words in its text form."""
+
+
+def interface_kind(name: str, description: str = "") -> str | None:
+    """What kind of place an interface is, from the name and description that etl2pcapng writes; None where they do not tell.
+
+    Of pktmon's components it writes the driver's file and a description, not the kind: known drivers tell.
+    """
+    facts = interface_facts(name)
+    medium = facts.get("medium")
+    if medium == "vNIC":
+        said = str(facts["nic_type"]).lower()
+        return next((kind for word, kind in NIC_TYPES if word in said), "vNIC")
+    if medium == "Rras":
+        return "VPN"
+    if medium:
+        return "filter" if description.startswith("LWF over ") or re.search(r" over \d+$", name) else "miniport"
+    if name.lower() == "tcpip.sys":
+        return "IP" if "L3/L4" in description else "protocol"
+    return DRIVERS.get(name.lower())
+
+
+NIC_TYPES = (("external", "uplink"), ("internal", "host NIC"))
+"""Of the types of NICs on a virtual switch (NDIS_SWITCH_NIC_TYPE) those that are no virtual machine's."""
+COMPONENT_KINDS = {
+    1: "NDIS",
+    2: "miniport",
+    3: "filter",
+    4: "protocol",
+    5: "vNIC",
+    6: "host NIC",
+    7: "switch",
+    8: "uplink",
+    9: "guest NIC",
+    10: "HTTP",
+    11: "IP",
+    12: "SLB",
+    13: "IPsec",
+    14: "miniport",
+    15: "HTTP",
+}
+"""PKTMON_COMPONENT_TYPE (pktmondefk.h). 6 to 8 are read from the names of the switch driver's parts: its miniport is what the
+host has as NIC, its protocol is bound to the physical NIC, its extension miniport is the switch itself."""
+DRIVERS = dict.fromkeys(("wfplwfs.sys", "pacer.sys", "npcap.sys", "nwifi.sys", "vwififlt.sys", "vfpext.sys"), "filter")
+DRIVERS |= dict.fromkeys(("ndisuio.sys", "lltdio.sys", "rspndr.sys", "mslldp.sys", "wanarp.sys", "ndproxy.sys"), "protocol")
+DRIVERS |= {"netvsc.sys": "guest NIC", "http.sys": "HTTP"}
 
 
 def flags_direction(flags: int) -> Direction:

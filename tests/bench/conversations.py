@@ -105,7 +105,7 @@ def pin() -> str:
 
 def say(name: str, frames: int, run: Run, runs: int) -> None:
     """One line of results."""
-    print(f"{name:<24} {frames:>10,} {run.seconds:>9.2f} {run.spread:>14} {runs:>5} {frames / run.seconds:>12,.0f} "
+    print(f"{name:<36} {frames:>10,} {run.seconds:>9.2f} {run.spread:>14} {runs:>5} {frames / run.seconds:>12,.0f} "
           f"{run.peak_bytes / 1e6:>8.1f}", flush=True)
 
 
@@ -116,7 +116,7 @@ def bench(args: argparse.Namespace, folder: Path) -> None:
     name = args.command or "pcapnat conversations"
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, {pin()}")
     once([*pcapnat, str(head)])  # not timed: compiles the kernels if this machine has not got them yet
-    print(f"{'':<24} {'frames':>10} {'median s':>9} {'from..to':>14} {'runs':>5} {'frames/s':>12} {'peak MB':>8}")
+    print(f"{'':<36} {'frames':>10} {'median s':>9} {'from..to':>14} {'runs':>5} {'frames/s':>12} {'peak MB':>8}")
     ours = measure([*pcapnat, str(whole)], whole, args.runs)
     say(name, args.frames, ours, args.runs)
     short = measure([*pcapnat, str(head)], head, args.runs)

@@ -91,7 +91,7 @@ class Streams(NamedTuple):
 
 def conversations(path: str) -> Conversations:
     """The conversations of a file, kernels as they are."""
-    tracker = Tracker()
+    tracker = Tracker(carriers=True)
     for batch in batches(Capture(path)):
         tracker.feed(batch)
     return tracker.finish()[0]
@@ -100,7 +100,7 @@ def conversations(path: str) -> Conversations:
 def ours(c: Conversations) -> Streams:
     """Our TCP and UDP conversations as streams."""
     a, b = c.addresses()
-    out = Streams({}, Counter(), {}, {})
+    out, carries = Streams({}, Counter(), {}, {}), c.carries()
     for i in range(len(c)):
         if c.stream[i] < 0:
             continue
@@ -113,7 +113,8 @@ def ours(c: Conversations) -> Streams:
             int(c.bytes_ab[i]),
             int(c.bytes_ba[i]),
         )
-        out.rows[stream] = row
+        if not carries[i]:  # of a tunnelled packet tshark's fields name the innermost stream, its tables all of them
+            out.rows[stream] = row
         sizes = {name: size if size < TABLE_EXACT else -1 for name, size in (("bytes_ab", row.bytes_ab), ("bytes_ba", row.bytes_ba))}
         out.table[stream[0], ordered(row._replace(**sizes))] += 1
         if c.rtt_ns[i] >= 0:

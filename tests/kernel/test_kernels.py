@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from made_windows import converted, snapshots
 
 from pcapnat.flow import cross, fingerprint, observe
 from pcapnat.flow import vote as v
@@ -325,7 +326,7 @@ def test_kernels_that_break_the_rules_are_refused() -> None:
 
 
 def test_addresses_belong_to_one_table(machine_code: dict[str, Callable[[int], int]]) -> None:
-    """A copy, an unpickled table and a joined one have columns of their own; what was consumed and tables of another kind are refused."""
+    """Copied, unpickled and joined tables have columns of their own; one that gave its rows away and one of another kind are refused."""
     scaled.native = machine_code["scaled"]
     rows, pair = np.ones((4, 2), np.int64), Pair.empty(2)
     scaled(pair, rows, 1)
@@ -334,7 +335,7 @@ def test_addresses_belong_to_one_table(machine_code: dict[str, Callable[[int], i
         scaled(other, rows, 5)
         assert set(other.one.tolist()) == {30}
         assert pair.one.tolist() == [7, 7]
-    Pair.join([pair], consume=True)
+    pair.grown(4)
     with pytest.raises(AttributeError):
         scaled(pair, rows, 1)
 
@@ -417,14 +418,14 @@ def crowded(tmp_path: Path) -> str:
 
 @pytest.fixture
 def others(tmp_path: Path) -> list[str]:
-    """A snoop and an ERF file with two Ethernet frames each."""
+    """A snoop and an ERF file with two Ethernet frames each, and a pcapng in which frames have comments."""
     frame = bytes(12) + b"\x08\x00" + struct.pack(">BBHHHBBHII", 0x45, 0, 28, 7, 0, 64, 17, 0, 0x0A000001, 0xCB007101)
     frame += struct.pack(">HHHH", 1024, 53, 8, 0)
     snoop = b"snoop\0\0\0" + struct.pack(">II", 2, 4)
     snoop += b"".join(struct.pack(">IIIIII", 42, 42, 68, 0, n, n) + frame + b"\0\0" for n in range(2))
     erf = b"".join(struct.pack("<Q", n << 32) + struct.pack(">BBHHHH", 2, 0, 60, 0, 42, 0) + frame for n in range(2))
-    paths = [tmp_path / "a.snoop", tmp_path / "a.erf"]
-    for path, data in zip(paths, (snoop, erf), strict=True):
+    paths = [tmp_path / "a.snoop", tmp_path / "a.erf", tmp_path / "windows.pcapng"]
+    for path, data in zip(paths, (snoop, erf, converted(snapshots("demo")[0])), strict=True):
         path.write_bytes(data)
     return [str(path) for path in paths]
 

@@ -77,9 +77,9 @@ def switch_fragment(data: bytes, *, destinations: int = 0, vlan: int = 0, pointe
 
 
 def monitored(data: bytes, *, group: int = 1, part: int = 1, direction: int = 3, kind: int = 1, component: int = 13, edge: int = 1,
-              reason: int = 0, place: int = 0, original: int | None = None) -> bytes:
+              reason: int = 0, place: int = 0, original: int | None = None, appearance: int = 2) -> bytes:
     """pktmon's 160 and 170."""
-    return struct.pack("<QHHHHHHHIIHH", group, part, 0, direction, kind, component, edge, 0, reason, place,
+    return struct.pack("<QHHHHHHHIIHH", group, part, appearance, direction, kind, component, edge, 0, reason, place,
                        len(data) if original is None else original, len(data)) + data
 
 

@@ -6,7 +6,7 @@ cut before it is SHORT, a frame cut later is not.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -170,6 +170,13 @@ ON_6_QUOTED = {"src": words(A6), "dst": words(B6)}
 CHAIN = extension(43) + extension(60, 16) + extension(44, 24) + fragment6(17, 0, 1) + udp()
 CHAIN_AT = 54 + 8 + 16 + 24 + 8 + 8
 
+def without_ip(at: int, case: Case) -> Case:
+    """A case whose payload is all that follows the link's headers, which end at `at`."""
+    places = {"payload_at": at, "payload_len": len(case.frame) - at}
+    return replace(case, columns={**case.columns, **{name: value for name, value in places.items() if value}})
+
+
+
 CASES = [
     # TCP and its options
     tcp_case("tcp", b"", NONE),
@@ -288,15 +295,16 @@ CASES = [
            **LINK_COLUMNS6),
     linked("pppoe", 1, ether(0x8864, PPPOE + b"\x00\x21"), marks=TUNNEL, **LINK_COLUMNS),
     linked("pppoe to ipv6", 1, ether(0x8864, PPPOE + b"\x00\x57"), 0x86DD, marks=TUNNEL, **LINK_COLUMNS6),
-    Case("pppoe control", 1, ether(0x8864, PPPOE + b"\xc0\x21" + DATA), OTHER | TUNNEL, {**LINK_COLUMNS, "ethertype": 0}),
-    Case("pppoe discovery", 1, ether(0x8863, bytes(20)), OTHER, {**LINK_COLUMNS, "ethertype": 0x8863}),
-    Case("arp", 1, ether(0x0806, bytes(dpkt.arp.ARP(sha=HOST, spa=packed(A4), tpa=packed(B4)))), NONE,
-         {**LINK_COLUMNS, "ethertype": 0x0806}),
-    Case("arp in a vlan", 1, ether(0x0806, bytes(dpkt.arp.ARP(sha=HOST)), ((0x8100, 7),)), VLAN,
-         {**LINK_COLUMNS, "ethertype": 0x0806, "vlan": 7}),
-    Case("spanning tree", 1, struct.pack("!6s6sH", ROUTER, HOST, 38) + b"\x42\x42\x03" + bytes(43), OTHER,
-         {**LINK_COLUMNS, "ethertype": 0}),
-    Case("snap of another house", 1, SNAP[:14] + b"\xaa\xaa\x03\0\0\x0c\x20\x00" + bytes(30), OTHER, {**LINK_COLUMNS, "ethertype": 0}),
+    without_ip(22, Case("pppoe control", 1, ether(0x8864, PPPOE + b"\xc0\x21" + DATA), OTHER | TUNNEL, {**LINK_COLUMNS, "ethertype": 0})),
+    without_ip(14, Case("pppoe discovery", 1, ether(0x8863, bytes(20)), OTHER, {**LINK_COLUMNS, "ethertype": 0x8863})),
+    without_ip(14, Case("arp", 1, ether(0x0806, bytes(dpkt.arp.ARP(sha=HOST, spa=packed(A4), tpa=packed(B4)))), NONE,
+         {**LINK_COLUMNS, "ethertype": 0x0806})),
+    without_ip(18, Case("arp in a vlan", 1, ether(0x0806, bytes(dpkt.arp.ARP(sha=HOST)), ((0x8100, 7),)), VLAN,
+         {**LINK_COLUMNS, "ethertype": 0x0806, "vlan": 7})),
+    without_ip(17, Case("spanning tree", 1, struct.pack("!6s6sH", ROUTER, HOST, 38) + b"\x42\x42\x03" + bytes(43), OTHER,
+         {**LINK_COLUMNS, "ethertype": 0})),
+    without_ip(22, Case("snap of another house", 1, SNAP[:14] + b"\xaa\xaa\x03\0\0\x0c\x20\x00" + bytes(30),
+         OTHER, {**LINK_COLUMNS, "ethertype": 0})),
     linked("cooked v1", 113, SLL, **SLL_SRC),
     linked("cooked v1, ipv6", 113, SLL[:14] + b"\x86\xdd", 0x86DD, **SLL_SRC),
     linked("cooked v1 without address", 113, SLL[:4] + bytes(10) + b"\x08\x00"),
@@ -310,7 +318,7 @@ CASES = [
     linked("openbsd loopback", 108, b"\0\0\0\2"),
     *(linked(f"raw {link}", link, b"") for link in (12, 14, 101, 228)),
     *(linked(f"raw {link}, ipv6", link, b"", 0x86DD) for link in (12, 14, 101, 229)),
-    Case("null of another family", 0, struct.pack("<I", 7) + DATA, OTHER),
-    Case("raw of another version", 101, b"\x20" + DATA, OTHER),
-    Case("another link type", 147, DATA, OTHER),
+    without_ip(4, Case("null of another family", 0, struct.pack("<I", 7) + DATA, OTHER)),
+    without_ip(0, Case("raw of another version", 101, b"\x20" + DATA, OTHER)),
+    without_ip(0, Case("another link type", 147, DATA, OTHER)),
 ]

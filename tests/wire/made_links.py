@@ -25,6 +25,7 @@ from made_frames import (
     ip6,
     linked,
     udp,
+    without_ip,
     words,
 )
 
@@ -162,16 +163,19 @@ LINK_CASES = [
     linked("macsec, signed only", 1, ether(0x88E5, b"\x20\0\0\0\0\1" + bytes(8) + b"\x08\0"), **LINK_COLUMNS),
     linked("llc in a vlan", 1, ether(73, LLC_IP, ((0x8100, 7),)), marks=VLAN, vlan=7, **LINK_COLUMNS),
 ]
+NFLOG_ARP = without_ip(36, Case(
+    "nflog of a bridge, arp", 239, nflog(7, (1, b"\x08\x06\2\0"), (16, ROUTER + HOST + b"\x08\x06")) + bytes(28), Flag(0),
+    {**MACS, "ethertype": 0x0806}))
 NO_IP = [
-    Case("802.11 protected", 105, wlan(0x42) + bytes(8) + DATA, OTHER | Flag.PROTECTED, MACS),
-    Case("802.11 beacon", 105, b"\x80\0" + bytes(30), OTHER),
-    Case("802.11 without data", 105, wlan(kind=0x48), OTHER),
-    Case("macsec, encrypted", 1, ether(0x88E5, b"\x0c\0\0\0\0\1" + DATA), OTHER | Flag.PROTECTED, {**LINK_COLUMNS, "ethertype": 0x88E5}),
-    Case("nflog of a bridge that does not say what", 239, nflog(7) + DATA, OTHER),
-    Case("nflog of a bridge, arp", 239, nflog(7, (1, b"\x08\x06\2\0"), (16, ROUTER + HOST + b"\x08\x06")) + bytes(28), Flag(0),
-         {**MACS, "ethertype": 0x0806}),
-    Case("juniper without link header", 178, b"MGC\x02" + DATA, OTHER),
-    Case("ppi of another link", 192, struct.pack("<BBHI", 0, 0, 8, 3) + bytes(40), OTHER),
+    without_ip(24, Case("802.11 protected", 105, wlan(0x42) + bytes(8) + DATA, OTHER | Flag.PROTECTED, MACS)),
+    without_ip(0, Case("802.11 beacon", 105, b"\x80\0" + bytes(30), OTHER)),
+    without_ip(0, Case("802.11 without data", 105, wlan(kind=0x48), OTHER)),
+    without_ip(14, Case("macsec, encrypted", 1, ether(0x88E5, b"\x0c\0\0\0\0\1" + DATA),
+         OTHER | Flag.PROTECTED, {**LINK_COLUMNS, "ethertype": 0x88E5})),
+    without_ip(8, Case("nflog of a bridge that does not say what", 239, nflog(7) + DATA, OTHER)),
+    NFLOG_ARP,
+    without_ip(0, Case("juniper without link header", 178, b"MGC\x02" + DATA, OTHER)),
+    without_ip(8, Case("ppi of another link", 192, struct.pack("<BBHI", 0, 0, 8, 3) + bytes(40), OTHER)),
 ]
 
 

@@ -22,7 +22,7 @@ from pcapnat.wire.capture import Capture
 from pcapnat.wire.packets import Flag
 
 CUT, NO_TIME, BAD_TIME, NONE = Flag.CUT, Flag.NO_TIME, Flag.BAD_TIME, Flag(0)
-FAR_FUTURE = (1 << 63) - 1
+FAR_FUTURE = (1 << 62) - 1
 S = 10**9
 ORDERS = pytest.mark.parametrize("order", ["<", ">"])
 
@@ -148,7 +148,7 @@ def test_pcapng_any_tick(ticks: int, resolution: int, offset: int) -> None:
     right = exact(ticks, units, offset)
     if seen.flags & BAD_TIME:
         assert seen.time_ns == FAR_FUTURE
-        assert right > 8_999_999_999 * S - 4_000_000_000 * S
+        assert right >= FAR_FUTURE
     else:
         assert seen.time_ns == right
 

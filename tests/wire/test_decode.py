@@ -19,7 +19,7 @@ Natively = Callable[[], contextlib.AbstractContextManager[None]]
 Cut = tuple[int, bytes, int]
 """(link type, captured bytes, length on the wire)"""
 GAP = 64
-GIVEN = {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "key"}
+GIVEN = {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "key", "digest"}
 
 
 def decoded(cuts: list[Cut], limit: int = 64, around: int = 0) -> tuple[Packets, Quoted, Outer]:
@@ -75,6 +75,7 @@ def test_every_column(case: Case, mode: str) -> None:
     assert (packets.time_ns[1], packets.cap_len[1], packets.wire_len[1]) == (1, len(case.frame), len(case.frame))
     assert packets.offset[1] == 1000 + 2 * GAP + len(CASES[0].frame)
     assert bool(packets.key[1]) == (Flag.KEY in case.flags)
+    assert bool(packets.digest[1]) == bool(Flag.KEY in case.flags and packets.payload_len[1])
     assert len(quoted) == (case.quoted is not None)
     if case.quoted:
         values = {name: getattr(quoted, name)[0].tolist() for name in Quoted.columns}
@@ -241,9 +242,9 @@ def test_no_keys_if_none_are_wanted(mode: str) -> None:
     packets, quoted, outer = decoded(cuts, 0)
     with_keys, other_quotes, other_outer = decoded(cuts, 64)
     assert not np.any(packets.flags & Flag.KEY)
-    assert not np.any(packets.key)
+    assert not np.any(packets.key | packets.digest)
     with_keys.flags[:] &= ~np.uint32(Flag.KEY)
-    with_keys.key[:] = 0
+    with_keys.key[:] = with_keys.digest[:] = 0
     same(packets, with_keys)
     same(quoted, other_quotes)
     same(outer, other_outer)

@@ -39,15 +39,16 @@ from made_files import stdin
 from pcapnat.terms import CaptureError
 from pcapnat.wire import etl, glance, read
 from pcapnat.wire.capture import Capture
+from pcapnat.wire.notes import drop_lines
 from pcapnat.wire.packets import Flag
-from pcapnat.wire.windows import Direction, PacketFacts
+from pcapnat.wire.windows import PacketFacts
 from pcapnat.wire.xpress import unpack, unpack_kernel, unpack_plain
 
 FRAME = bytes.fromhex("020000000002020000000001080045000023000040004011b6b80a0000010a0000021000003500 0f0000".replace(" ", "")) + b"payload"
 
 
 class Found:
-    """Everything a trace gives: the capture, and for each frame time, bytes, length on the wire, interface name and facts."""
+    """Everything a trace gives: the capture, and for each frame time, bytes, length on the wire, interface name, identifier, facts."""
 
     def __init__(self, data: bytes, step: int = 1 << 30, rows: int = 1000):
         self.times: list[int] = []
@@ -55,13 +56,15 @@ class Found:
         self.wire: list[int] = []
         self.numbers: list[int] = []
         self.facts: list[dict[str, int]] = []
+        self.ids: list[int] = []
+        self.sides: list[int] = []
         self.flags: list[Flag] = []
         with stdin(data, step) as path:
             self.capture = Capture(path, rows)
             offset = 0
             for chunk in self.capture.chunks():
-                assert chunk.facts is not None
                 assert chunk.base == offset
+                said = {int(row): i for i, row in enumerate(chunk.facts.carrier)} if chunk.facts else {}
                 for i in range(chunk.count):
                     at, size = int(chunk.frames.at[i]), int(chunk.frames.cap_len[i])
                     self.frames.append(bytes(chunk.buf[at:at + size]))
@@ -69,7 +72,12 @@ class Found:
                     self.wire.append(int(chunk.frames.wire_len[i]))
                     self.numbers.append(int(chunk.frames.interface[i]))
                     self.flags.append(Flag(int(chunk.frames.flags[i])))
-                    self.facts.append({name: int(getattr(chunk.facts, name)[i]) for name in PacketFacts.columns})
+                    facts = dict.fromkeys(PacketFacts.columns, 0)
+                    if i in said:
+                        facts |= {name: int(getattr(chunk.facts, name)[said[i]]) for name in PacketFacts.columns}
+                    self.facts.append(facts)
+                    self.ids.append(int(chunk.frames.packet_id[i]))
+                    self.sides.append(int(chunk.frames.direction[i]))
                     offset += size
         assert self.capture.frames == len(self.frames)
 
@@ -136,7 +144,8 @@ def test_ndiscap() -> None:
     assert found.frames == [FRAME, FRAME, FRAME[14:], b"\x08\x01" + b"x" * 30]  # decrypted: no longer marked as protected
     assert found.names == ["eth:14:0", "eth:17:0 over 14", "mbb:18", "wifi:19"]
     assert [i.link_type for i in found.capture.interfaces] == [1, 1, 101, 105]
-    assert [f["direction"] for f in found.facts] == [Direction.RECEIVED, Direction.SENT, Direction.SENT, 0]
+    assert found.sides == [1, 2, 2, 0]
+    assert not any(any(f.values()) for f in found.facts)  # a direction alone is not worth a row
     assert found.capture.trace
     assert sum(found.capture.trace.other.values()) == 3
     assert found.capture.trace.other["2f07e2ee-15db-40f1-90ef-9d7ba282188a", 1300] == 1
@@ -169,6 +178,11 @@ def test_virtual_switch(destinations: int, pointer: int) -> None:
     assert found.frames == [FRAME, FRAME]
     assert found.names == ["vNIC:VMNic:port-a:9:42", "vNIC:VMNic:port-a:9:0"]
     assert [f["vlan"] for f in found.facts] == [42, 0]
+    assert [f["port"] for f in found.facts] == [3, 3]
+    assert [f["destinations"] for f in found.facts] == [destinations, 0]
+    texts = found.capture.texts
+    assert [texts[found.facts[0][name]] for name in ("nic_type", "nic", "port_name")] == ["VMNic", "Network Adapter", "port-a"]
+    assert [(i.kind, i.description) for i in found.capture.interfaces] == [("vNIC", None)] * 2
 
 
 def test_cut_frames_are_measured() -> None:
@@ -186,7 +200,8 @@ def test_tunnels() -> None:
     data = text("{11112222-3333-4444-5555-666677778888}") + text("eve") + struct.pack("<I", len(FRAME)) + FRAME
     found = only(event(RAS, 5001, data, keyword=0) + event(RAS, 5002, data, TICKS + 1, keyword=0))
     assert found.frames == [FRAME, FRAME]
-    assert [f["direction"] for f in found.facts] == [Direction.SENT, Direction.RECEIVED]
+    assert found.sides == [2, 1]
+    assert found.capture.interfaces[0].kind == "VPN"
     assert found.names[0] == "Rras:0:{11112222-3333-4444-5555-666677778888}:eve"
 
 
@@ -211,11 +226,15 @@ def test_pktmon() -> None:
     assert [i.link_type for i in found.capture.interfaces] == [1, 1, 105, 101]
     assert found.wire == [len(FRAME), len(FRAME), 900, len(FRAME) - 14]
     assert found.flags[2] == Flag.CUT
-    assert found.facts[0] == {"packet_id": 0x3_0000_0000_0001, "part": 1, "direction": 3, "dropped": 0, "reason": 0, "place": 0,
-                              "edge": 1, "vlan": 0}
-    assert found.facts[1]["packet_id"] == found.facts[0]["packet_id"]
-    assert found.facts[3] == {"packet_id": -(1 << 63), "part": 2, "direction": 3, "dropped": 1, "reason": 907, "place": 0xE0004134,
-                              "edge": 1, "vlan": 0}
+    none = dict.fromkeys(PacketFacts.columns, 0)
+    assert found.facts[0] == none | {"carrier": 0, "part": 1, "appearance": 2, "direction": 3, "component": 13, "edge": 1}
+    assert found.facts[3] == none | {"carrier": 3, "part": 2, "appearance": 2, "direction": 3, "dropped": 1, "reason": 907,
+                                     "place": 0xE0004134, "component": 98, "edge": 1}
+    assert found.ids == [0x3_0000_0000_0001, 0x3_0000_0000_0001, 1, -(1 << 63)]
+    assert found.sides == [1, 2, 1, 1]
+    assert [(i.kind, i.description, i.edges) for i in found.capture.interfaces] == [
+        ("miniport", "Wi-Fi 6E", [1]), ("miniport", "Filter", [2]), ("miniport", "Filter", [1]), (None, None, [1])]
+    assert drop_lines(found.capture) == ["interface 3 (component 98 (IP)) dropped 1 frame: NL: no route (907)"]
     assert found.capture.trace
     components = found.capture.trace.decoder.components
     assert components[98].properties == {"IpAddress": ["10.0.0.1", "fe80::1"], "IfIndex": ["20"], "EtherType": ["0x0806"]}
@@ -272,7 +291,7 @@ def test_clocks(options: dict[str, int], ticks: int, after_ns: int) -> None:
 def test_times_beyond_reason_are_clamped() -> None:
     """64 bits of ticks of a slow clock are more nanoseconds than fit."""
     found = Found(head(frequency=1) + buffer(event(NDIS, 1001, fragment(FRAME), (1 << 63) - 1), size=512))
-    assert found.times == [(1 << 63) - 1]
+    assert found.times == [(1 << 62) - 1]
     assert found.flags == [Flag.BAD_TIME]
 
 
@@ -335,6 +354,8 @@ def test_a_file_and_its_glance(tmp_path: Path) -> None:
     assert (int(packets.proto[0]), int(packets.sport[0]), int(packets.dport[0])) == (17, 4096, 53)
     assert glance(str(path)).frames == 1
     assert glance(str(path)).snaplens == []
+    path.write_bytes(head() + buffer(event(PKTMON, 160, monitored(FRAME, original=900)) + event(NDIS, 1001, fragment(FRAME)), size=65536))
+    assert glance(str(path)).snaplens == [len(FRAME)]
 
 
 def _small(compressed: bool) -> bytes:

@@ -315,11 +315,18 @@ def test_bombs_are_defused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind
     """Far more data than a network makes of so few bytes: unpacking ends and says so."""
     monkeypatch.setattr(source, "BOMB_BYTES", 1 << 22)
     monkeypatch.setattr(source, "BOMB_RATIO", 100)
+    monkeypatch.setattr(source, "BOMB_FRAMES", 1 << 40)
     pack = PACKERS[kind]
     path = write(tmp_path, pack(pcap_head("<") + pcap_record("<", 1, 1, bytes(200_000))) + pack(bytes(1 << 24)))
     capture = pipeline.inspect(path)
     assert capture.frames >= 1
     assert "unpacks to more than 100 times its size" in capture.problems[0]
+    assert capture.truncated
+    monkeypatch.setattr(source, "BOMB_BYTES", 1 << 40)
+    monkeypatch.setattr(source, "BOMB_FRAMES", 100_000)
+    capture = pipeline.inspect(path)
+    assert 100_000 < capture.frames < 300_000
+    assert "holds more frames than so few bytes can" in capture.problems[0]
     assert capture.truncated
 
 
@@ -419,14 +426,14 @@ def test_hostile(tmp_path: Path, name: str, make: Callable[[], bytes], frames: i
     assert sum(batch.count for batch in batches(Capture(path))) == frames
 
 
-def test_times_before_1970_and_after_2262(tmp_path: Path, mode: str) -> None:
-    """Signed nanoseconds hold 1678 to 2262; offsets may lead there, and beyond it times are clamped and marked."""
+def test_times_before_1970_and_after_2116(tmp_path: Path, mode: str) -> None:
+    """Times run from 1823 to 2116; offsets may lead there, and beyond it times are clamped and marked."""
     data = section("<") + interface("<", offset=-4_000_000_000) + interface("<", offset=4_000_000_000) + interface("<", resolution=0)
     data += enhanced("<", 1_000_000, b"") + enhanced("<", 5_300_000_000_000_000, b"", iface=1) + enhanced("<", 1 << 40, b"", iface=2)
     capture, frames = found(write(tmp_path, data))
-    assert [t for t, _, _ in frames] == [-3_999_999_999 * S, (1 << 63) - 1, (1 << 63) - 1]
+    assert [t for t, _, _ in frames] == [-3_999_999_999 * S, (1 << 62) - 1, (1 << 62) - 1]
     document = json.loads(info_json(capture))
-    assert (document["first_ns"], document["last_ns"]) == (-3_999_999_999 * S, (1 << 63) - 1)
+    assert (document["first_ns"], document["last_ns"]) == (-3_999_999_999 * S, (1 << 62) - 1)
     assert "1843-" in terminal(info_sections(capture))
 
 

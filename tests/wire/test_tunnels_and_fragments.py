@@ -12,8 +12,9 @@ from made_files import pcap_head, pcap_record
 from made_frames import A4, B4, DATA, ether, extension, fragment6, ip4, ip6, tcp, udp
 from made_links import OUTER4, TUNNELS
 
-from pcapnat.flow import Port, observe
+from pcapnat.flow import Port, Tracker, observe
 from pcapnat.terms import Point
+from pcapnat.wire import Capture, batches
 
 needs_tshark = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 BACK = {"src": B4, "dst": A4}
@@ -109,3 +110,30 @@ def test_stream_numbers_in_tunnels_are_wiresharks(tmp_path: Path, mode: str) -> 
     path, port = seen(tmp_path, many_in_tunnels())
     assert streams(port) == tshark_streams(path)
     assert len(port.outer) > 50
+
+
+def test_udp_around_packets_is_counted_when_asked_for(tmp_path: Path, mode: str) -> None:
+    """Carriers have their own frames and bytes, both ways, and their frames belong to the packets inside."""
+    around = next(t for t in TUNNELS if t.name == "vxlan")
+    frames = [around.frame(ip4(6, tcp(sport=1000))), around.frame(ip4(6, tcp(sport=1001)))]
+    mac, outer = frames[0][:14], frames[0][14:]
+    back = mac + outer[:12] + outer[16:20] + outer[12:16] + outer[22:24] + outer[20:22] + outer[24:]
+    path, port = seen(tmp_path, [*frames, back])
+    assert [int(p) for p in port.conversations.proto] == [6, 6]
+    tracker = Tracker(carriers=True)
+    for batch in batches(Capture(path)):
+        tracker.feed(batch)
+    c = tracker.finish()[0]
+    assert c.carries().tolist() == [True, False, False]
+    assert c.stream.tolist() == [0, 0, 1]
+    assert (c.packets_ab.tolist(), c.packets_ba.tolist()) == ([2, 2, 1], [1, 0, 0])
+    assert c.bytes_ab.tolist()[0] == sum(map(len, frames))
+    assert c.bytes_ba.tolist()[0] == len(back)
+
+
+@pytest.mark.parametrize("header", [tcp()[:12], udp()[:6]], ids=["tcp", "udp"])
+def test_a_header_cut_in_its_fixed_part_opens_nothing(tmp_path: Path, mode: str, header: bytes) -> None:
+    """As in Wireshark: it has ports, and no stream."""
+    _, port = seen(tmp_path, [ether(0x0800, ip4(6 if len(header) == 12 else 17, header))])
+    assert len(port.conversations) == 0
+    assert port.packets.sport.tolist() != [0]

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from pcapnat.wire.windows import DROP_REASONS, Direction, Fact, comment_facts, flags_direction, interface_facts, verdict_drops
+from pcapnat.wire.reasons import DROP_REASONS, NOT_SAID, reason_number, reason_text
+from pcapnat.wire.windows import Direction, Fact, comment_facts, flags_direction, interface_facts, interface_kind, verdict_drops
 
 
 @pytest.mark.parametrize(("comment", "facts"), [
@@ -78,7 +79,50 @@ def test_drop_reasons() -> None:
              228: "SteeringMismatch", 401: "MicroportError", 404: "VMBusError", 601: "FL_LoopbackPacket", 615: "FL_FlsNpiClientDrop",
              701: "ArpGuard", 719: "NicSuspended", 901: "NL_BadSourceAddress", 914: "NL_HopLimitExceeded", 931: "NL_SessionStateFailure",
              1200: "INET_SourceUnspecified", 1213: "INET_PawsFailed", 1230: "INET_SynAttack", 1232: "INET_AcceptRedirection",
+             1002: "NL_SwUsoFailure", 950: "NL_InterfaceDisabled", 951: "NL_IcmpGeneric", 991: "NL_IcmpNotLocallyDestined",
+             997: "NL_IpsnpiUroSegmentSizeExceedsMtu", 1401: "Ipsec_BadSpi", 1418: "Ipsec_Unsuccessful",
+             1507: "NetCx_BufferBounceFailureAndPacketIgnore", 3000: "Http_InvalidPacket", 3029: "Http_UlErrorVersion",
+             3600: "Http_ReceiveSuppressed", 3814: "Http_TimeDifferenceAtDc",
              1301: "SlbMux_ParsingFailure", 1327: "SlbMux_UnableToHandleRedirect"}
     assert {number: DROP_REASONS[number] for number in known} == known
     assert 224 not in DROP_REASONS
     assert not {39, 405, 720, 1233, 1328} & DROP_REASONS.keys()
+
+
+@pytest.mark.parametrize(("number", "text"), [
+    (0, "unknown (0)"), (9, "filtered VLAN (9)"), (16, "MAC spoofing (16)"), (23, "MTU mismatch (23)"), (37, "invalid PD queue (37)"),
+    (707, "ipv4 guard (707)"), (902, "NL: not locally destined (902)"), (1203, "INET: checksum invalid (1203)"),
+    (1321, "SlbMux: packet destination IP and port not subject to NAT (1321)"), (1410, "Ipsec: Dosp: block (1410)"),
+    (224, "reason 224"), (4_000_000_000, "reason 4000000000"), (NOT_SAID, "reason not said"),
+])
+def test_reasons_in_words(number: int, text: str) -> None:
+    """Made of the published names; of an unknown one the number."""
+    assert reason_text(number) == text
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("16", 16), ("MacSpoofing", 16), ("PktMonDrop_MacSpoofing", 16), ("Drop_INET_ChecksumInvalid", 1203), ("INET: ChecksumInvalid", 1203),
+    ("Spoofed MAC address is not allowed", 16), ("Filtered VLAN", 9), (" MTU mismatch ", 23), ("INET: checksum is invalid", 1203),
+    ("nonsense", NOT_SAID), ("", NOT_SAID), ("9" * 30, NOT_SAID), ("-1", NOT_SAID), ("\u0663", NOT_SAID),
+])
+def test_reasons_from_words(text: str, number: int) -> None:
+    """Numbers, names, and what pktmon prints in English."""
+    assert reason_number(text) == number
+
+
+def test_every_reason_is_found_by_its_name() -> None:
+    assert {reason_number(name) for name in DROP_REASONS.values()} == DROP_REASONS.keys()
+
+
+@pytest.mark.parametrize(("name", "description", "kind"), [
+    ("eth:14:0", "", "miniport"), ("eth:17:0", "LWF over IfIndex 14", "filter"), ("eth:17:0 over 14", "", "filter"),
+    ("wifi:5", "", "miniport"), ("mbb:6", "", "miniport"), ("Rras:0:{1}:eve", "", "VPN"),
+    ("vNIC:Synthetic:A1:9:42", "", "vNIC"), ("vNIC:NdisSwitchNicTypeExternal:A1:9:0", "", "uplink"),
+    ("vNIC:Internal:vs:9:0", "", "host NIC"),
+    ("vNIC::x:1:2", "", "vNIC"), ("tcpip.sys", "TCP/IPv4 - L3/L4", "IP"), ("tcpip.sys", "TCPIP6", "protocol"),
+    ("WFPLWFS.SYS", "WFP 802.3 MAC Layer LightWeight Filter", "filter"), ("Netwtw14.sys", "Intel(R) Wi-Fi", None),
+    ("eth0", "", None), ("", "", None),
+])
+def test_kinds_of_interfaces(name: str, description: str, kind: str | None) -> None:
+    """From what etl2pcapng writes; what does not tell is not guessed."""
+    assert interface_kind(name, description) == kind

@@ -1,0 +1,7 @@
+"""The makers of files and frames that the tests of `wire` use are used here as well."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "wire"))
