@@ -88,8 +88,6 @@ def pick(capture: Capture, numbers: list[int], progress: Progress | None = None)
 
 def _seen(capture: Capture, batch: Batch, number: int, tracker: Tracker) -> _Seen:
     row = number - 1 - batch.first_row
-    if batch.chunk is None:
-        raise ValueError("a batch without its bytes")
     quotes = np.flatnonzero(batch.quoted.carrier[: batch.quotes] == row)
     about = int(tracker.about[quotes[0]]) if len(quotes) else -1
     frame = single(capture, batch.chunk, row, number)
