@@ -61,7 +61,13 @@ STEP = 512
 @inner
 def place(src_high: int, src_low: int, sport: int, dst_high: int, dst_low: int, dport: int, proto: int, seed: int) -> int:
     """A hash of a 5-tuple that is the same in both directions. Halves are added: the exclusive or of two equal ends is always 0."""
-    return mix((mix(mix(src_low, seed ^ sport), src_high) >> 1) + (mix(mix(dst_low, seed ^ dport), dst_high) >> 1), proto)
+    one = mix(src_low, seed ^ sport)
+    if src_high:
+        one = mix(one, src_high)
+    other = mix(dst_low, seed ^ dport)
+    if dst_high:
+        other = mix(other, dst_high)
+    return mix((one >> 1) + (other >> 1), proto)
 
 
 @inner
