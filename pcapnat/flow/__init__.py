@@ -8,6 +8,20 @@ from .cross import Crossing, Matches, cross
 from .fingerprint import By
 from .observe import observe
 from .port import Port
+from .selected import tracker_for
 from .socket import Sockets, sockets
 
-__all__ = ["By", "Conversations", "Crossing", "Matches", "Port", "Sockets", "Tracker", "cross", "observe", "protocol_name", "sockets"]
+__all__ = [
+    "By",
+    "Conversations",
+    "Crossing",
+    "Matches",
+    "Port",
+    "Sockets",
+    "Tracker",
+    "cross",
+    "observe",
+    "protocol_name",
+    "sockets",
+    "tracker_for",
+]

@@ -5,34 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from ..terms import CaptureError, Point
-from ..wire import Batch, Capture, Outer, Progress, Quoted, Store, batches, glance
-from .conversation import Tracker
+from ..wire import Capture, Outer, Progress, Quoted, Store, batches, glance, selector
 from .port import Port
+from .selected import tracker_for
 
 
 def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple[Port, list[Capture]]:
     """Everything a capture point showed. limit: payload bytes a fingerprint covers.
 
-    Several files are taken in the order of their first frames, whatever order they are given in. With an interface
-    named, frames of other interfaces keep their numbers and belong to nothing.
+    Several files are taken in the order of their first frames, whatever order they are given in. Frames that are not
+    selected, or of another interface than the one named, keep their numbers and belong to nothing.
     """
-    opened = [Capture(file, via=point.via) for file in point.files]
+    opened = [Capture(file, via=point.via, most=point.selection.first) for file in point.files]
+    selectors = {id(capture): selector(capture, point.selection, point.interface) for capture in opened}
     if len(opened) > 1:
         for capture in opened:
             if not capture.again:
                 raise CaptureError(capture.path, "cannot be one of several files of a point, as it can be read only once")
         opened.sort(key=lambda capture: (_first_time(capture), capture.path))
     frames = sum(glance(file, point.via).frames for file in point.files)
-    tracker, store = Tracker(frames), Store(frames)
+    tracker, store = tracker_for(frames, point.selection, point.interface), Store(frames)
     quoted: list[Quoted] = []
     outer: list[Outer] = []
     conversation, reverse, about, rows = [], [], [], []
     before = 0
     for capture in opened:
-        for batch in batches(capture, limit, progress, store):
+        for batch in batches(capture, limit, progress, store, selectors[id(capture)]):
             batch.first_row += before
-            if point.interface is not None:
-                _only(capture, point.interface, batch)
             tracker.feed(batch)
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.carrier[:] += batch.first_row
@@ -43,8 +42,6 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             conversation.append(tracker.conversation[: batch.count].copy())
             reverse.append(tracker.reverse[: batch.count].copy())
             about.append(tracker.about[: batch.quotes].copy())
-        if point.interface is not None and _number(capture, point.interface) is None:
-            raise CaptureError(capture.path, f"has no interface {point.interface!r} ({_interfaces(capture)})")
         rows.append(capture.frames)
         before += capture.frames
     conversations, number = tracker.finish()
@@ -72,29 +69,3 @@ def _first_time(capture: Capture) -> int:
     for chunk in with_time.chunks():
         return int(chunk.frames.time_ns[0])
     return 0
-
-
-def _number(capture: Capture, interface: str) -> int | None:
-    if interface.isdecimal() and int(interface) < len(capture.interfaces):
-        return int(interface)
-    return next((i.id for i in capture.interfaces if i.name == interface), None)
-
-
-def _interfaces(capture: Capture) -> str:
-    return "it has " + ", ".join(f"{i.id}" + (f" ({i.name})" if i.name else "") for i in capture.interfaces[:8])
-
-
-def _only(capture: Capture, interface: str, batch: Batch) -> None:
-    """Make nothing of the other interfaces' frames, and drop what they quote and what is around them."""
-    number = _number(capture, interface)
-    packets, quoted = batch.packets, batch.quoted
-    other = packets.interface[: batch.count] != (-1 if number is None else number)
-    packets.flags[: batch.count][other] = 0
-    kept = np.flatnonzero(~other[quoted.carrier[: batch.quotes]])
-    for name in Quoted.columns:
-        getattr(quoted, name)[: len(kept)] = getattr(quoted, name)[kept]
-    batch.quotes = len(kept)
-    kept = np.flatnonzero(~other[batch.outer.carrier[: batch.outers]])
-    for name in Outer.columns:
-        getattr(batch.outer, name)[: len(kept)] = getattr(batch.outer, name)[kept]
-    batch.outers = len(kept)

@@ -7,7 +7,8 @@ a program, tshark. Never judges: a strange packet is a mark.
 from .capture import Capture, Interface
 from .link import LINKS
 from .packets import Flag, Frames, Outer, Packets, Quoted
-from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read
+from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read, selector
+from .select import Picked, leave_out
 from .tunnel import Tunnel
 from .windows import Direction, PacketFacts
 
@@ -23,6 +24,7 @@ __all__ = [
     "Outer",
     "PacketFacts",
     "Packets",
+    "Picked",
     "Progress",
     "Quoted",
     "Store",
@@ -31,5 +33,7 @@ __all__ = [
     "glance",
     "keep_pace",
     "key_limit",
+    "leave_out",
     "read",
+    "selector",
 ]

@@ -77,7 +77,7 @@ def parse(text: str) -> Test:
         return Always(True)
     tree, _ = parser.chain(None)
     if parser.next.kind != "end":
-        parser.unexpected("and, or, or the end")
+        raise parser.unexpected("and, or, or the end")
     return tree
 
 

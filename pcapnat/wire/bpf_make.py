@@ -7,11 +7,14 @@ of the text, as they do there.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from .bpf import PORTED, Arithmetic, Ask, Field, Operation
+from ..table import Array
+from ..terms import CaptureError
+from .bpf import PORTED, Arithmetic, Ask, Field, Operation, parse
 from .bpf_links import LINKS, Layout, Place, Reads, any_of, both, carried, ppp_type
-from .bpf_run import WORD, Always, Binary, Chain, Compare, Const, Either, Length, Load, Not, Number, Test
+from .bpf_run import WORD, Always, Binary, Chain, Compare, Const, Either, Length, Load, Not, Number, Test, select
 from .bpf_words import ETHERTYPES, FilterError, LinkError
 
 IP, IP6, ARP, RARP, VLANS = 0x800, 0x86DD, 0x806, 0x8035, (0x8100, 0x88A8, 0x9100)
@@ -28,11 +31,25 @@ LLC_U = {"ui": 0x03, "ua": 0x63, "disc": 0x43, "dm": 0x0F, "sabme": 0x6F, "test"
 ETHER_MTU = 1500
 
 
-def make(tree: Test, link: int, at: int = 0) -> Test:
-    """A parsed expression for frames of one link type. Raises FilterError; LinkError if other link types would do."""
-    if link not in LINKS:
-        raise LinkError(f"link type {link} is not one that -f can look into (-Y may help)", at)
-    return Maker(LINKS[link]).test(tree)
+class Filter:
+    """A pcap-filter expression for frames of any link type. Raises FilterError."""
+
+    def __init__(self, text: str):
+        self.tree = parse(text)
+        self.tests: dict[int, Test] = {}
+        with suppress(LinkError):  # perhaps it fits the links of the capture
+            self.tests[1] = Maker(LINKS[1]).test(self.tree)
+
+    def select(self, link: int, path: str, buf: Array, at: Array, cap: Array, wire: Array) -> Array:
+        """Which frames of one link type it accepts (columns as in Frames). Raises CaptureError where it cannot be asked of them."""
+        if link not in self.tests:
+            if link not in LINKS:
+                raise CaptureError(path, f"-f cannot look into link type {link} (-Y may help)")
+            try:
+                self.tests[link] = Maker(LINKS[link]).test(self.tree)
+            except LinkError as error:
+                raise CaptureError(path, str(error)) from None
+        return select(self.tests[link], buf, at, cap, wire)
 
 
 class Maker(Reads):
@@ -137,8 +154,8 @@ class Maker(Reads):
         names = [proto] if proto else ["ip"] if self.labels else list(places)
 
         def of(ethertype: int, src: int, dst: int) -> Test:
-            carries = self.carries(ethertype, at)
-            return self.directed(way, lambda end: both(carries, self.equal(self.payload, src if end == "src" else dst, 4, address, mask)))
+            ends = self.directed(way, lambda end: self.equal(self.payload, src if end == "src" else dst, 4, address, mask))
+            return both(self.carries(ethertype, at), ends)
 
         return any_of(*[of(*places[name]) for name in names])
 
@@ -148,9 +165,9 @@ class Maker(Reads):
         def end(which: str) -> Test:
             start = 8 if which == "src" else 24
             words = [(start + i, address >> 8 * (12 - i) & WORD, mask >> 8 * (12 - i) & WORD) for i in range(0, 16, 4)]
-            return both(self.carries(IP6, at), *[self.equal(self.payload, where, 4, value, bits) for where, value, bits in words])
+            return both(*[self.equal(self.payload, where, 4, value, bits) for where, value, bits in words])
 
-        return self.directed(way, end)
+        return both(self.carries(IP6, at), self.directed(way, end))
 
     def ask_port(self, proto: str, way: str, low: int, high: int | None, at: int) -> Test:
         """A port, or a range of them, in the first fragment of a packet."""

@@ -105,13 +105,15 @@ STREAMS: list[tuple[str, Callable[[bytes], bool], Callable[[Any, bytes], Any]]] 
 class Capture:
     """A capture file, opened. Iterate over `chunks()` once; then the counts, times and problems are complete.
 
-    rows: the most frames in one chunk. via: "tshark" to have it read the file; None: only if we cannot and it can.
+    rows: the most frames in one chunk. most: frames after which reading ends. via: "tshark" to have it read the file; None: only if we
+    cannot and it can.
     compression, facts and notes say what the file is; sided: frames have a direction or an identifier. again: the file can be read a second
     time.
     """
 
-    def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None):
+    def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None, most: int | None = None):
         self.path = path
+        self.most = most
         self.format = ""
         self.compression: str | None = None
         self.via: str | None = via
@@ -293,6 +295,9 @@ class Capture:
                 yield from chunks(self.trace, len(self.columns))
                 return
             while True:
+                if self.most is not None and self._enough(self.most):
+                    why = FULL
+                    break
                 count, why = self._walk()
                 if count:
                     self._account(count)
@@ -302,6 +307,13 @@ class Capture:
             self._finish(why)
         finally:
             self.close()
+
+    def _enough(self, most: int) -> bool:
+        """Whether so many frames were read; if not, the next chunk has room for what is missing only."""
+        left = most - self.frames
+        if 0 < left < len(self.columns):
+            self.columns = self.columns.part(0, left)
+        return left <= 0
 
     def _walk(self) -> tuple[int, int]:
         """Fill the columns from the buffer, whatever blocks lie between the frames: their number, and why there are not more."""

@@ -15,6 +15,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -363,7 +364,7 @@ def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
         capture._account(n)
         return Chunk(np.frombuffer(bytearray().join([packet.data for _, packet in block]), np.uint8), f, n, base, facts)
 
-    for item in trace.packets():
+    for item in islice(trace.packets(), capture.most):
         block.append(item)
         size += len(item[1].data)
         if len(block) == rows or size >= CHUNK_BYTES:
