@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .bpf_run import WORD, Always, Binary, Chain, Compare, Const, Load, Not, Number, Test
+from .bpf_run import WORD, Always, Binary, Chain, Compare, Const, Either, Load, Not, Number, Test
 
 IP, IP6, IPX_TYPE, ATALK, AARP = 0x800, 0x86DD, 0x8137, 0x809B, 0x80F3
 ISO, NETBEUI, IP_SAP, IPX, STP = 0xFE, 0xF0, 0x06, 0xE0, 0x42
@@ -47,6 +47,16 @@ class Layout(NamedTuple):
     way: tuple[int, int, int, int] | None = None
 
 
+def both(*tests: Test) -> Test:
+    """All of them, in this order."""
+    return Chain(tests[0], tuple((True, test) for test in tests[1:])) if len(tests) > 1 else tests[0]
+
+
+def any_of(*tests: Test) -> Test:
+    """One of them, in this order."""
+    return Chain(tests[0], tuple((False, test) for test in tests[1:])) if len(tests) > 1 else tests[0]
+
+
 def _at(offset: int) -> Place:
     return Place(None, offset)
 
@@ -59,11 +69,32 @@ def _llc(name: str, payload: int, addresses: tuple[int, int]) -> Layout:
     return Layout(name, "llc", _at(payload), _at(payload), network=8, snapless=3, addresses=addresses)
 
 
+def _wlan(name: str, head: Number | None, padded: bool = False) -> Layout:
+    """802.11 behind a header of `head` bytes; a data frame's own header has two more with QoS. padded: as radiotap may tell."""
+    control = Load(head, 0, 1)
+    begin = head or Const(0)
+    qos = Compare("=", Binary("&", control, Const(0x8C)), Const(0x88))
+    end: Number = Either(qos, Binary("+", begin, Const(26)), Binary("+", begin, Const(24)))
+    if padded:
+        present = Load(None, 4, 4)  # its bytes are the other way round: flags, more presence bits, time stamp
+        flags = Either(_bit(present, 0x1000000), Load(None, 16, 1), Load(None, 8, 1))
+        told = both(_bit(control, 8), Not(_bit(control, 4)), _bit(present, 0x2000000), Not(_bit(present, 0x80)), _bit(flags, 0x20))
+        end = Either(told, Binary("&", Binary("+", end, Const(3)), Const(0xFFFFFFFC)), end)
+    return Layout(name, "wlan", Place(end, 0), Place(end, 0), Place(head, 0), network=8, snapless=3)
+
+
+def _bit(number: Number, bit: int) -> Test:
+    return Not(Compare("=", Binary("&", number, Const(bit)), Const(0)))
+
+
 def ppp_type(header: Place) -> Layout:
     """What lies in a PPPoE session."""
     return Layout("PPP", "ppp", header, header.moved(2), header, mpls=0x281)
 
 
+_RADIOTAP = Binary("|", Binary("<<", Load(None, 3, 1), Const(8)), Load(None, 2, 1))
+_AVS = Load(None, 4, 4)
+_PRISM = Either(Compare("=", Binary("&", Load(None, 0, 4), Const(0xFFFFF000)), Const(0x80211000)), _AVS, Const(144))
 _RAW = Layout("raw IP", "raw", _at(0), _at(0))
 LINKS = {
     0: Layout("null/loopback", "null", _at(0), _at(4)),
@@ -80,11 +111,15 @@ LINKS = {
     100: _llc("ATM", 0, (-1, -1)),
     101: _RAW,
     104: Layout("Cisco HDLC", "chdlc", _at(2), _at(4), snapless=1, mpls=0x8847),
+    105: _wlan("802.11", None),
     107: Layout("Frame Relay", "frame relay", _at(2), _at(0)),
     108: Layout("OpenBSD loopback", "loop", _at(0), _at(4)),
     109: Layout("OpenBSD IPsec", "null", _at(0), _at(12)),
     113: Layout("Linux cooked v1", "sll", _at(14), _at(16), way=(0, 2, -1, 4)),
+    119: _wlan("802.11 with Prism", _PRISM),
     122: _llc("IP over Fibre Channel", 16, (10, 2)),
+    127: _wlan("802.11 with radiotap", _RADIOTAP, True),
+    163: _wlan("802.11 with AVS", _AVS),
     166: Layout("PPP of pppd", "ppp", _at(2), _at(4), way=(0, 1, 0, 1)),
     228: Layout("raw IPv4", "ip", _at(0), _at(0)),
     229: Layout("raw IPv6", "ip6", _at(0), _at(0)),
@@ -134,16 +169,6 @@ class Reads:
         return both(*tests)
 
 
-def both(*tests: Test) -> Test:
-    """All of them, in this order."""
-    return Chain(tests[0], tuple((True, test) for test in tests[1:])) if len(tests) > 1 else tests[0]
-
-
-def any_of(*tests: Test) -> Test:
-    """One of them, in this order."""
-    return Chain(tests[0], tuple((False, test) for test in tests[1:])) if len(tests) > 1 else tests[0]
-
-
 def carried(m: Reads, link: Layout, protocol: int) -> Test:
     """That a frame carries a protocol: an Ethernet type, or an LLC service access point below 1501."""
     match link.kind:
@@ -153,6 +178,8 @@ def carried(m: Reads, link: Layout, protocol: int) -> Test:
             return _in_sll(m, link, protocol)
         case "llc":
             return _in_llc(m, link, protocol)
+        case "wlan":
+            return both(*wlan_data(m, link), _in_llc(m, link, protocol))
         case "raw":
             return m.equal(link.header, 0, 1, {IP: 0x40, IP6: 0x60}[protocol], 0xF0) if protocol in (IP, IP6) else Always(False)
         case "ip" | "ip6":
@@ -206,6 +233,12 @@ def _in_sll(m: Reads, link: Layout, protocol: int) -> Test:
     if protocol <= ETHER_MTU:
         return both(framed, m.equal(link.payload, 0, 1, protocol))
     return m.equal(link.type, 0, 2, protocol)
+
+
+def wlan_data(m: Reads, link: Layout) -> list[Test]:
+    """An 802.11 frame with data."""
+    control = m.load(link.header, 0, 1)
+    return [Not(_bit(control, 4)), _bit(control, 8)]
 
 
 def _in_llc(m: Reads, link: Layout, protocol: int) -> Test:

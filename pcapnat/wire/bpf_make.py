@@ -13,7 +13,7 @@ from typing import Any
 from ..table import Array
 from ..terms import CaptureError
 from .bpf import PORTED, Arithmetic, Ask, Field, Operation, parse
-from .bpf_links import LINKS, Layout, Place, Reads, any_of, both, carried, ppp_type
+from .bpf_links import LINKS, Layout, Place, Reads, any_of, both, carried, ppp_type, wlan_data
 from .bpf_run import WORD, Always, Binary, Chain, Compare, Const, Either, Length, Load, Not, Number, Test, select
 from .bpf_words import ETHERTYPES, FilterError, LinkError
 
@@ -38,7 +38,7 @@ class Filter:
         self.tree = parse(text)
         self.tests: dict[int, Test] = {}
         with suppress(LinkError):  # perhaps it fits the links of the capture
-            self.tests[1] = Maker(LINKS[1]).test(self.tree)
+            self.tests[1] = Maker(LINKS[1]).whole(self.tree)
 
     def select(self, link: int, path: str, buf: Array, at: Array, cap: Array, wire: Array) -> Array:
         """Which frames of one link type it accepts (columns as in Frames). Raises CaptureError where it cannot be asked of them."""
@@ -46,7 +46,7 @@ class Filter:
             if link not in LINKS:
                 raise CaptureError(path, f"-f cannot look into link type {link} (-Y may help)")
             try:
-                self.tests[link] = Maker(LINKS[link]).test(self.tree)
+                self.tests[link] = Maker(LINKS[link]).whole(self.tree)
             except LinkError as error:
                 raise CaptureError(path, str(error)) from None
         return select(self.tests[link], buf, at, cap, wire)
@@ -59,7 +59,13 @@ class Maker(Reads):
         super().__init__()
         self.link = layout
         self.labels = 0
-        self.inner = False
+        self.inner = self.reached = False
+
+    def whole(self, tree: Test) -> Test:
+        """A whole expression. Where the link header's length varies it is read first, as in libpcap, if anything behind it is."""
+        start = self.link.payload.at
+        test = self.test(tree)
+        return both(Compare(">=", start, Const(0)), test) if start and self.reached else test
 
     def test(self, tree: Test) -> Test:
         """A tree with every leaf made."""
@@ -75,6 +81,7 @@ class Maker(Reads):
     @property
     def payload(self) -> Place:
         """Where the network layer's header begins."""
+        self.reached = True
         return self.link.payload.moved(self.link.network)
 
     def transport(self) -> Place:
@@ -94,6 +101,7 @@ class Maker(Reads):
                 raise FilterError("only IPv4 and IPv6 are told apart under MPLS labels", at)
             bottom = self.equal(self.payload, -2, 1, 1, 1)
             return both(bottom, self.equal(self.payload, 0, 1, 0x40 if protocol == IP else 0x60, 0xF0))
+        self.reached = True
         return carried(self, self.link, protocol)
 
     def of_proto(self, proto: str, number: int, at: int) -> Test:
@@ -255,7 +263,7 @@ class Maker(Reads):
             raise FilterError("no VLAN is looked for under MPLS labels", at)
         if number is not None and number > 4095:
             raise FilterError(f"VLAN {number} is more than 4095", at)
-        if self.link.kind != "ether":
+        if self.link.kind not in ("ether", "wlan"):
             raise LinkError(f"{self.link.name} has no VLAN tags", at)
         tests: list[Test] = [any_of(*[self.carries(tag, at) for tag in VLANS])]
         if number is not None:
@@ -319,11 +327,13 @@ class Maker(Reads):
 
     def ask_llc(self, kind: str, at: int) -> Test:
         """An LLC header, perhaps of one kind."""
-        if self.link.kind not in ("ether", "llc"):
+        if self.link.kind not in ("ether", "llc", "wlan"):
             raise LinkError(f"{self.link.name} has no LLC headers", at)
         tests: list[Test] = []
         if self.link.kind == "ether":
             tests = [Not(self.compare(self.load(self.link.type, 0, 2), ETHER_MTU, ">")), Not(self.equal(self.link.payload, 0, 2, 0xFFFF))]
+        elif self.link.kind == "wlan":
+            tests = wlan_data(self, self.link)
         match kind.lower():
             case "":
                 return both(*tests or [Always(True)])
