@@ -352,7 +352,8 @@ class _Parser:
     @staticmethod
     def of_host(q: Qualifiers, family: str, token: Token) -> None:
         if q.proto not in (("", "ip", "arp", "rarp") if family == "ip" else ("", "ip6")):
-            raise FilterError(f"{q.proto} does not go with the address {token.text[:60]}", token.at)
+            what = "no Ethernet address" if q.proto == "link" else f"an address that {q.proto} does not go with"
+            raise FilterError(f"{token.text[:60]} is {what}", token.at)
 
     # Numbers
 
