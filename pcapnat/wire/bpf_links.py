@@ -5,6 +5,7 @@ Numbers are those of files (LINKTYPE_). What a protocol is called on each link i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .bpf_run import WORD, Always, Binary, Chain, Compare, Const, Either, Load, Not, Number, Test
@@ -31,8 +32,8 @@ class Place(NamedTuple):
 
 class Layout(NamedTuple):
     """A link's header. type: where it names what it carries. payload: behind it. network, snapless: from there to the network
-    header, past LLC and SNAP or not. addresses: of source and destination in the header, -1 if there are none. mpls: type of
-    MPLS, 0 if unknown. way: (place, size, value if received, value if sent) in the header, -1: every other value.
+    header, past LLC and SNAP or not. addresses: of source and destination in the header, -1 if they are not in one place. mpls: type
+    of MPLS, 0 if unknown. way: (place, size, value if received, value if sent) in the header, -1: every other value.
     """
 
     name: str
@@ -110,7 +111,7 @@ LINKS = {
     51: Layout("PPPoE", "ppp", _at(6), _at(8)),
     100: _llc("ATM", 0, (-1, -1)),
     101: _RAW,
-    104: Layout("Cisco HDLC", "chdlc", _at(2), _at(4), snapless=1, mpls=0x8847),
+    104: Layout("Cisco HDLC", "chdlc", _at(2), _at(4), mpls=0x8847),
     105: _wlan("802.11", None),
     107: Layout("Frame Relay", "frame relay", _at(2), _at(0)),
     108: Layout("OpenBSD loopback", "loop", _at(0), _at(4)),
@@ -239,6 +240,18 @@ def wlan_data(m: Reads, link: Layout) -> list[Test]:
     """An 802.11 frame with data."""
     control = m.load(link.header, 0, 1)
     return [Not(_bit(control, 4)), _bit(control, 8)]
+
+
+def wlan_end(m: Reads, link: Layout, which: str, of: Callable[[int], Test]) -> Test:
+    """What `of` makes of an 802.11 frame's source or destination address, wherever it lies."""
+    control, ways = m.load(link.header, 0, 1), m.load(link.header, 1, 1)
+    managed, data = Not(_bit(control, 8)), _bit(control, 8)
+    to, out = _bit(ways, 1), _bit(ways, 2)  # to and from the distribution system
+    if which == "dst":
+        inside = any_of(both(Not(to), of(4)), both(to, of(16)))
+    else:
+        inside = any_of(both(Not(out), of(10)), both(out, any_of(both(Not(to), of(16)), both(to, of(24)))))
+    return both(Not(_bit(control, 4)), any_of(both(managed, of(10 if which == "src" else 4)), both(data, inside)))
 
 
 def _in_llc(m: Reads, link: Layout, protocol: int) -> Test:

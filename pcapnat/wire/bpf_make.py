@@ -7,13 +7,14 @@ of the text, as they do there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from ..table import Array
 from ..terms import CaptureError
 from .bpf import PORTED, Arithmetic, Ask, Field, Operation, parse
-from .bpf_links import LINKS, Layout, Place, Reads, any_of, both, carried, ppp_type, wlan_data
+from .bpf_links import LINKS, Layout, Place, Reads, any_of, both, carried, ppp_type, wlan_data, wlan_end
 from .bpf_run import WORD, Always, Binary, Chain, Compare, Const, Either, Length, Load, Not, Number, Test, select
 from .bpf_words import ETHERTYPES, FilterError, LinkError
 
@@ -119,7 +120,8 @@ class Maker(Reads):
             case "iso":
                 if self.link.kind == "frame relay":
                     return self.equal(self.link.header, 2, 2, 0x300 | number)
-                return both(self.carries(ETHERTYPES["iso"], at), self.equal(self.link.payload, self.link.snapless, 1, number))
+                place = self.link.snapless + (self.link.kind == "chdlc")  # a byte of padding; libpcap forgets it for IS-IS below
+                return both(self.carries(ETHERTYPES["iso"], at), self.equal(self.link.payload, place, 1, number))
             case "isis":
                 pdu = self.equal(self.link.payload, self.link.snapless + 4, 1, number)
                 return both(self.of_proto("iso", ISO_PROTO["isis"], at), pdu)
@@ -197,12 +199,17 @@ class Maker(Reads):
 
     def ask_ether(self, way: str, address: int, at: int) -> Test:
         """An Ethernet address."""
-        source, target = self.link.addresses
-        if source < 0:
-            raise LinkError(f"{self.link.name} has no Ethernet addresses", at)
         value = address.to_bytes(6)
-        test = self.directed(way, lambda end: self.bytes_equal(self.link.header, source if end == "src" else target, value))
+        test = self.directed(way, lambda end: self.hardware(end, lambda place: self.bytes_equal(self.link.header, place, value), at))
         return both(*self.framed(), test)
+
+    def hardware(self, end: str, of: Callable[[int], Test], at: int) -> Test:
+        """What `of` makes of the place of the link's source or destination address."""
+        if self.link.kind == "wlan":
+            return wlan_end(self, self.link, end, of)
+        if self.link.addresses[0] < 0:
+            raise LinkError(f"{self.link.name} has no hardware addresses", at)
+        return of(self.link.addresses[0 if end == "src" else 1])
 
     def framed(self) -> list[Test]:
         """Under Geneve: that it carries an Ethernet frame, not a bare packet."""
@@ -228,9 +235,7 @@ class Maker(Reads):
             return both(self.carries(IP6, at), self.equal(self.payload, 24, 1, 255))
         if proto not in ("", "link"):
             raise FilterError(f"`{proto} multicast` asks for nothing", at)
-        if self.link.addresses[0] < 0:
-            raise LinkError(f"{self.link.name} has no multicast addresses", at)
-        return both(*self.framed(), self.equal(self.link.header, self.link.addresses[1], 1, 1, 1))
+        return both(*self.framed(), self.hardware("dst", lambda place: self.equal(self.link.header, place, 1, 1, 1), at))
 
     def ask_length(self, word: str, limit: int, at: int) -> Test:
         """less and greater, which both include the limit."""
