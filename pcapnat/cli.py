@@ -6,13 +6,16 @@ import gc
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce, wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from . import __version__
-from .terms import PcapnatError, Point, printable
+from .terms import PcapnatError, Point, Selection, printable
 
 FORMAT = click.option(
     "--format", "style", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True, help="What to print."
@@ -22,7 +25,24 @@ LIMIT = click.option(
     "--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table on the terminal; 0 for all."
 )
 VIA = click.option("--via", type=click.Choice(["tshark"]), help="Have tshark read the file (by itself only for formats we do not read).")
+_SELECT = (
+    click.option("-f", "--filter", metavar="EXPR", help="Only frames that this pcap-filter (tcpdump's) accepts."),
+    click.option("-Y", "--display-filter", "display", metavar="EXPR", help="Only frames that this filter of Wireshark shows (by tshark)."),
+    click.option("-c", "--count", "first", type=click.IntRange(min=1), metavar="N", help="Only the first N frames of each file."),
+    click.option("--from", "since", metavar="TIME", help="Only frames from TIME on: ISO 8601, seconds since 1970, or +1.5, +2m."),
+    click.option("--to", "until", metavar="TIME", help="Only frames before TIME; + counts from a file's first frame."),
+)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def SELECT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 (a decorator like those above)
+    """The options that choose frames, given to the command as one `selection`."""
+
+    @wraps(command)
+    def selecting(**given: Any) -> None:
+        command(selection=Selection(**{name: given.pop(name) for name in ("filter", "display", "first", "since", "until")}), **given)
+
+    return reduce(lambda wrapped, option: option(wrapped), reversed(_SELECT), selecting)
 
 
 @click.group(context_settings=SETTINGS, invoke_without_command=True)
@@ -46,6 +66,7 @@ def cli(context: click.Context) -> None:
 @WRITE
 @LIMIT
 @VIA
+@SELECT
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -53,7 +74,9 @@ def cli(context: click.Context) -> None:
     show_default=True,
     help="Exit with status 1 if a diagnosis is at least this severe.",
 )
-def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, via: str | None, fail_on: str) -> None:
+def analyze(
+    points: tuple[str, ...], style: str, write: str | None, limit: int, via: str | None, fail_on: str, selection: Selection
+) -> None:
     """Match the conversations of two sides and print the translation table.
 
     POINT is [NAME=]FILE[@INTERFACE], from the innermost to the outermost; - is standard input. Files given under one name are one
@@ -66,11 +89,12 @@ def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, 
       pcapnat analyze vm=a.pcap home=b.pcap isp=c.pcap
       pcapnat analyze in=dual.pcapng@0 out=dual.pcapng@1 --format json
       pcapnat analyze "vm=trace.etl@component 12" "nic=trace.etl@component 7 edge 1"
+      pcapnat analyze inside.pcap outside.pcap -f "tcp port 443" --from +10 --to +2m
     """
     from . import pipeline, report
 
     told = _Progress()
-    analysis = pipeline.analyze([replace(p, via=via) for p in parse_points(points)], told.say, told)
+    analysis = pipeline.analyze([replace(p, via=via, selection=selection) for p in parse_points(points)], told.say, told)
     told.done()
     _print(
         report.analysis_json(analysis) if style == "json" else report.terminal(report.analysis_sections(analysis, limit), _colour(write)),
@@ -84,7 +108,8 @@ def analyze(points: tuple[str, ...], style: str, write: str | None, limit: int, 
 @WRITE
 @LIMIT
 @VIA
-def conversations(file: str, style: str, write: str | None, limit: int, via: str | None) -> None:
+@SELECT
+def conversations(file: str, style: str, write: str | None, limit: int, via: str | None, selection: Selection) -> None:
     """List the conversations of one capture, numbered as Wireshark numbers its streams.
 
     \b
@@ -94,10 +119,10 @@ def conversations(file: str, style: str, write: str | None, limit: int, via: str
     from . import pipeline, report
 
     told = _Progress()
-    capture, found = pipeline.conversations(file, told.say, told, via)
+    capture, found = pipeline.conversations(file, told.say, told, via, selection)
     told.done()
     _print(
-        report.conversations_json(found, file, capture.problems)
+        report.conversations_json(found, file, capture.problems, capture.notes)
         if style == "json"
         else report.terminal(report.conversation_sections(found, capture.problems, limit), _colour(write)),
         write,
@@ -110,7 +135,8 @@ def conversations(file: str, style: str, write: str | None, limit: int, via: str
 @WRITE
 @LIMIT
 @VIA
-def sockets(file: str, style: str, write: str | None, limit: int, via: str | None) -> None:
+@SELECT
+def sockets(file: str, style: str, write: str | None, limit: int, via: str | None, selection: Selection) -> None:
     """List the sockets of one capture: who listens, and who connects from which ports.
 
     \b
@@ -120,11 +146,11 @@ def sockets(file: str, style: str, write: str | None, limit: int, via: str | Non
     from . import flow, pipeline, report
 
     told = _Progress()
-    capture, found = pipeline.conversations(file, told.say, told, via)
+    capture, found = pipeline.conversations(file, told.say, told, via, selection)
     told.done()
     ends = flow.sockets(found)
     _print(
-        report.sockets_json(ends, file, capture.problems)
+        report.sockets_json(ends, file, capture.problems, capture.notes)
         if style == "json"
         else report.terminal(report.socket_sections(ends, capture.problems, limit), _colour(write)),
         write,

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from . import kernel
 from .analysis import Analysis, Box, Show, Shown
-from .flow import Conversations, Port, Tracker, batch_rows, cross, observe, pick, sockets
+from .flow import Conversations, Port, batch_rows, cross, observe, pick, sockets, tracker_for
 from .nat import box_kind, leaks, mappings, port_use, translations
-from .terms import CaptureError, Clock, Point
+from .terms import CaptureError, Clock, Point, Selection
 from .wire import (
     Capture,
     Flag,
@@ -23,6 +23,7 @@ from .wire import (
     keep_pace,
     key_limit,
     own_view,
+    selector,
     witnesses,
 )
 
@@ -41,13 +42,17 @@ def inspect(path: str, say: Say | None = None, progress: Progress | None = None,
 
 
 def conversations(
-    path: str, say: Say | None = None, progress: Progress | None = None, via: str | None = None
+    path: str,
+    say: Say | None = None,
+    progress: Progress | None = None,
+    via: str | None = None,
+    selection: Selection = Selection(),  # noqa: B008 (frozen)
 ) -> tuple[Capture, Conversations]:
     """The conversations of one capture; memory grows with conversations, not with frames."""
-    frames = glance(path, via).frames
+    frames = _expected(glance(path, via).frames, selection)
     kernel.prepare(frames, say)
-    capture, tracker = Capture(path, via=via), Tracker(frames, carriers=True)
-    for batch in batches(capture, 0, progress):
+    capture, tracker = Capture(path, via=via, most=selection.first), tracker_for(frames, selection, carriers=True)
+    for batch in batches(capture, 0, progress, selector=selector(capture, selection)):
         tracker.feed(batch)
     if say:
         for note in capture.notes:
@@ -96,15 +101,20 @@ def _hear(one: Shown, heard: Witnesses) -> None:
 
 def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:
     """Everything about the boxes between points given from the innermost to the outermost."""
-    glances = [glance(file, point.via) for point in points for file in point.files]
-    kernel.prepare(sum(g.frames for g in glances), say)
-    limit = key_limit([s for g in glances for s in g.snaplens])
+    glances = [(glance(file, point.via), point.selection) for point in points for file in point.files]
+    kernel.prepare(sum(_expected(g.frames, selection) for g, selection in glances), say)
+    limit = key_limit([s for g, _ in glances for s in g.snaplens])
     from concurrent.futures import ThreadPoolExecutor  # here, because other commands need not wait for its import
 
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
     boxes = [_box(here, there) for here, there in pairwise(ports)]
     return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports, boxes))
+
+
+def _expected(frames: int, selection: Selection) -> int:
+    """About how many frames will be read of a file that promises so many."""
+    return frames if selection.first is None else min(frames, selection.first)
 
 
 def _box(here: Port, there: Port) -> Box:

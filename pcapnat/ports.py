@@ -46,3 +46,9 @@ _LIST = (
 )
 # fmt: on
 _SERVICES = {(proto, port): name for protos, port, name in _LIST for proto in protos.split()}
+
+
+def named(name: str) -> tuple[int, tuple[str, ...]] | None:
+    """(port, protocols) that a service's name stands for; None if no service has it."""
+    found = [(proto, port) for (proto, port), service in _SERVICES.items() if service == name]
+    return (found[0][1], tuple(proto for proto, port in found if port == found[0][1])) if found else None

@@ -45,16 +45,32 @@ class Finding(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which frames of each file are meant; the others keep their numbers and belong to nothing.
+
+    filter: a pcap-filter expression. display: one of Wireshark's display filters, for tshark. first: only so many frames are read.
+    since, until: times from the first on and before the second, as wire/select.py reads them.
+    """
+
+    filter: str | None = None
+    display: str | None = None
+    first: int | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
 class Point:
     """A place where packets were captured: a name, its files, and the interface if only one of a file is meant.
 
-    via: "tshark" if that is to read the files; None: only those that we do not read.
+    via: "tshark" if that is to read the files; None: only those that we do not read. selection: which of its frames.
     """
 
     name: str
     files: tuple[str, ...]
     interface: str | None = None
     via: str | None = None
+    selection: Selection = Selection()
 
 
 class Translation(Enum):

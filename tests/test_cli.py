@@ -367,6 +367,49 @@ def test_interfaces_of_one_file(inside: str, outside: str, dual: str, run: Run) 
     assert "has no interface 'dmz' (it has 0 (lan), 1 (wan))" in run("analyze", f"{dual}@dmz", OUTSIDE).complaint
 
 
+# --- filters ---
+
+
+def test_filters(run: Run) -> None:
+    """What is selected keeps its numbers; what is left out is told, in the notes and in one line on standard error."""
+    every = run("conversations", INSIDE, "--format", "json").json["conversations"]
+    ran = run("conversations", INSIDE, "-f", "udp", "--from", "+1", "--to", "1970-01-02", "--format", "json")
+    assert json.loads(ran.out)["conversations"] == []
+    ran = run("conversations", INSIDE, "-f", "udp and not port 7", "--format", "json")
+    told = json.loads(ran.out)
+    assert told["conversations"]
+    assert {c["stream"] for c in told["conversations"]} <= {c["stream"] for c in every if c["proto"] == "udp"}
+    assert {c["first_frame"] for c in told["conversations"]} <= {c["first_frame"] for c in every}
+    assert len(told["notes"]) == 1
+    assert told["notes"][0].startswith("-f left out ")
+    assert ran.err == f"pcapnat: {INSIDE}: {told['notes'][0]}\n"
+    assert json.loads(run("sockets", INSIDE, "-c", "3", "--format", "json").out)["notes"] == ["-c: only the first 3 frames were read"]
+    analysis = run("analyze", INSIDE, OUTSIDE, "-f", "udp", "--format", "json").json
+    assert sum("-f left out" in note for note in analysis["notes"]) == 2
+    assert 0 < len(analysis["boxes"][0]["translations"]) < CROSSED
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("-f", "tcp prt 80"), "-f: 'prt' where and, or, or the end should be, at character 5"),
+        (("-f", "host example.org"), "names are not looked up, at character 6"),
+        (("-f", "tcp\x1b[2J"), "is not part of the language, at character 4"),
+        (("--from", "noon"), "--from: 'noon' is no time"),
+        (("--from", "+2", "--to", "+1"), "--from is not before --to"),
+        (("-c", "0"), "is not in the range"),
+    ],
+)
+@pytest.mark.parametrize("command", ["analyze", "conversations", "sockets"])
+def test_filters_that_are_wrong(command: str, args: tuple[str, ...], words: str, run: Run) -> None:
+    assert words in run(command, INSIDE, *args).complaint
+
+
+def test_a_display_filter_of_standard_input(run: Run) -> None:
+    with stdin(Path(INSIDE).read_bytes()):
+        assert "it has to be a file, no stream" in run("conversations", "-", "-Y", "tcp").complaint
+
+
 def test_standard_input(run: Run, tmp_path: Path) -> None:
     data = Path(INSIDE).read_bytes()
 

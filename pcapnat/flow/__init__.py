@@ -9,6 +9,7 @@ from .fingerprint import By
 from .observe import observe
 from .pick import Membership, Picked, batch_rows, pick
 from .port import Port
+from .selected import tracker_for
 from .socket import Sockets, sockets
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "pick",
     "protocol_name",
     "sockets",
+    "tracker_for",
 ]

@@ -144,8 +144,8 @@ class Tracker:
         need = int(self._totals[TOTAL]) + more
         if need > len(self._life):
             rows = max(need, 2 * len(self._life))
-            self._keys = _grown(self._keys, rows)
-            self._life = _grown(self._life, rows)
+            self._keys = grown(self._keys, rows)
+            self._life = grown(self._life, rows)
         if 2 * need > len(self._slots):
             wider = np.zeros(4 * len(self._slots), np.int64)
             while 2 * need > len(wider):
@@ -154,7 +154,7 @@ class Tracker:
             self._slots = wider
 
     @property
-    def total(self) -> int:
+    def rows(self) -> int:
         """Conversations met so far, those only quoted included."""
         return int(self._totals[TOTAL])
 
@@ -168,10 +168,22 @@ class Tracker:
         stream = int(self._life[number, t.STREAM]) if number >= 0 else -1
         return stream if stream >= 0 else None
 
-    def finish(self) -> tuple[Conversations, Array]:
-        """The conversations so far, and for each number given in `conversation` its row (-1: only quoted or around others, never seen)."""
-        n = int(self._totals[TOTAL])
+    def streams(self) -> Array:
+        """Wireshark's stream number of each."""
+        return self._life[: self.rows, t.STREAM]
+
+    def finish(self, counted: Array | None = None, streams: Array | None = None) -> tuple[Conversations, Array]:
+        """The conversations so far, and for each number given in `conversation` its row (-1: only quoted or around others, never seen).
+
+        counted, streams: other counts, and other stream numbers, than those of the frames that were fed (selected.py).
+        """
+        n = self.rows
         life, keys = self._life[:n], self._keys[:n]
+        if counted is not None:
+            counted[:n, t.TUPLE], counted[:n, t.STREAM] = life[:, t.TUPLE], life[:, t.STREAM]
+            life = counted[:n]
+        if streams is not None:
+            life[:, t.STREAM] = streams
         seen = (life[:, t.PACKETS_AB] + life[:, t.PACKETS_BA]) > 0
         first = life[:, t.FIRST_ROW]
         rows = np.arange(n)
@@ -211,7 +223,8 @@ def _settle(life: Array, keys: Array, to: Conversations) -> None:
     to.retransmissions[:] = life[:, t.SIDE_A + t.RETRANSMITTED] + life[:, t.SIDE_B + t.RETRANSMITTED]
 
 
-def _grown(array: Array, rows: int) -> Array:
+def grown(array: Array, rows: int) -> Array:
+    """An array of `rows` rows that begins with these."""
     new = np.zeros((rows, *array.shape[1:]), array.dtype)
     new[: len(array)] = array
     return new

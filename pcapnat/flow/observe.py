@@ -7,9 +7,7 @@ import numpy as np
 from ..message import Picker
 from ..terms import CaptureError, Point
 from ..wire import (
-    Batch,
     Capture,
-    Chosen,
     Glance,
     Outer,
     PacketFacts,
@@ -21,42 +19,36 @@ from ..wire import (
     choose,
     drop_lines,
     glance,
+    selector,
 )
-from .conversation import Tracker
 from .port import Port
+from .selected import tracker_for
 
 
 def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple[Port, list[Capture]]:
     """Everything a capture point showed. limit: payload bytes a fingerprint covers.
 
     Several files are taken in the order of their first frames, whatever order they are given in, and only one is open at a time.
-    With an interface named, frames of other interfaces keep their numbers and belong to nothing.
+    Frames that are not selected, or of another interface than the one named, keep their numbers and belong to nothing.
     """
     glances = {file: glance(file, point.via) for file in point.files}
     files = _in_order(point, glances) if len(point.files) > 1 else point.files
     frames = sum(glances[file].frames for file in files)
     opened: list[Capture] = []
-    tracker, store, picker = Tracker(frames), Store(frames), Picker()
+    tracker, store, picker = tracker_for(frames, point.selection, point.interface), Store(frames), Picker()
     quoted: list[Quoted] = []
     outer: list[Outer] = []
     facts: list[PacketFacts] = []
     conversation, reverse, about, rows = [], [], [], []
     before = 0
     for file in files:
-        capture = Capture(file, via=point.via)
+        capture = Capture(file, via=point.via, most=point.selection.first)
         opened.append(capture)
         capture.texts = opened[0].texts
-        chosen: Chosen | None = None
-        met = 0
-        for batch in batches(capture, limit, progress, store):
+        for batch in batches(capture, limit, progress, store, selector(capture, point.selection, point.interface)):
             batch.first_row += before
-            if point.interface is not None:
-                if len(capture.interfaces) > met:
-                    met = len(capture.interfaces)
-                    chosen = choose(capture, point.interface, chosen)
-                _only(chosen, batch)
             tracker.feed(batch)
-            picker.feed(batch, tracker.conversation, tracker.total)
+            picker.feed(batch, tracker.conversation, tracker.rows)
             quotes = batch.quoted.take(slice(0, batch.quotes))
             quotes.carrier[:] += batch.first_row
             quoted.append(quotes)
@@ -69,8 +61,6 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
             conversation.append(tracker.conversation[: batch.count].copy())
             reverse.append(tracker.reverse[: batch.count].copy())
             about.append(tracker.about[: batch.quotes].copy())
-        if point.interface is not None and chosen is None and choose(capture, point.interface) is None:
-            raise CaptureError(capture.path, f"has no interface {point.interface!r} ({_interfaces(capture)})")
         rows.append(capture.frames)
         before += capture.frames
     conversations, number = tracker.finish()
@@ -116,10 +106,6 @@ def _first_time(file: str, via: str | None) -> int:
     return 0
 
 
-def _interfaces(capture: Capture) -> str:
-    return "it has " + ", ".join(f"{i.id}" + (f" ({i.name})" if i.name else "") for i in capture.interfaces[:8])
-
-
 def _repeated(capture: Capture, point: Point) -> list[str]:
     """That a trace shows packets again at each place they pass, and which places can be had by themselves."""
     seen = [i for i in capture.interfaces if i.frames and i.kind]
@@ -135,24 +121,3 @@ def _repeated(capture: Capture, point: Point) -> list[str]:
     if len(edges) < 2:
         return []
     return [f"{point.interface} shows packets at {len(edges)} edges, once each; '{point.interface} edge {min(edges)}' takes one"]
-
-
-def _only(chosen: Chosen | None, batch: Batch) -> None:
-    """Make nothing of the frames of other interfaces or edges, and drop what they quote, what is around and what is said of them."""
-    packets, quoted = batch.packets, batch.quoted
-    other = packets.interface[: batch.count] != (-1 if chosen is None else chosen.interface)
-    if batch.facts and chosen and chosen.edge is not None:
-        there = np.zeros(batch.count, bool)
-        there[batch.facts.carrier[batch.facts.edge == chosen.edge]] = True
-        other |= ~there
-    packets.flags[: batch.count][other] = 0
-    kept = np.flatnonzero(~other[quoted.carrier[: batch.quotes]])
-    for name in Quoted.columns:
-        getattr(quoted, name)[: len(kept)] = getattr(quoted, name)[kept]
-    batch.quotes = len(kept)
-    kept = np.flatnonzero(~other[batch.outer.carrier[: batch.outers]])
-    for name in Outer.columns:
-        getattr(batch.outer, name)[: len(kept)] = getattr(batch.outer, name)[kept]
-    batch.outers = len(kept)
-    if batch.facts:
-        batch.facts = batch.facts.take(~other[batch.facts.carrier])

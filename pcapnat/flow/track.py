@@ -235,6 +235,19 @@ def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, seed: int, 
 
 
 @inner
+def tally(p: Any, i: int, life: Any, c: int, d: int, flags: Any, bits: int, time: int) -> None:
+    """Frame i counts for conversation c in direction d."""
+    life[c, PACKETS_AB + d] += 1
+    life[c, BYTES_AB + d] += p.wire_len[i]
+    if time > life[c, LAST]:
+        life[c, LAST] = time
+    if flags & TCP:
+        follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
+    elif p.payload_len[i] > 0:
+        note(life, c, d, 1 << DATA_LETTER)
+
+
+@inner
 def follow(
     p: Any,
     start: int,
@@ -349,14 +362,7 @@ def follow(
         reverse[i] = d
         if flags & FRAGMENT:
             first_part(parts, datagram(p, i), c, d, first_row, totals, conversation, reverse)
-        life[c, PACKETS_AB + d] += 1
-        life[c, BYTES_AB + d] += p.wire_len[i]
-        if time > life[c, LAST]:
-            life[c, LAST] = time
-        if flags & TCP:
-            follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
-        elif p.payload_len[i] > 0:
-            note(life, c, d, 1 << DATA_LETTER)
+        tally(p, i, life, c, d, flags, bits, time)
     return quote, outer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -64,9 +65,10 @@ def info_json(capture: Capture) -> str:
     )
 
 
-def conversations_json(c: Conversations, path: str, problems: list[str]) -> str:
+def conversations_json(c: Conversations, path: str, problems: list[str], notes: Sequence[str] = ()) -> str:
     """pcapnat.conversations/1."""
-    return _text({"schema": "pcapnat.conversations/1", "file": path, "problems": problems, "conversations": _conversations(c)})
+    head = {"schema": "pcapnat.conversations/1", "file": path, "problems": problems, "notes": list(notes)}
+    return _text({**head, "conversations": _conversations(c)})
 
 
 def _conversations(c: Conversations) -> list[Json]:
@@ -146,9 +148,9 @@ def _endpoint(address: str, port: int) -> Json:
     return {"address": address, "port": port if port >= 0 else None}
 
 
-def sockets_json(s: Sockets, path: str, problems: list[str]) -> str:
+def sockets_json(s: Sockets, path: str, problems: list[str], notes: Sequence[str] = ()) -> str:
     """pcapnat.sockets/1."""
-    return _text({"schema": "pcapnat.sockets/1", "file": path, "problems": problems, "sockets": _sockets(s)})
+    return _text({"schema": "pcapnat.sockets/1", "file": path, "problems": problems, "notes": list(notes), "sockets": _sockets(s)})
 
 
 def _sockets(s: Sockets) -> list[Json]:

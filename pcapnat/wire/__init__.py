@@ -11,7 +11,8 @@ from .link import LINKS
 from .marks import MARKS, marks
 from .notes import drop_lines
 from .packets import Flag, Frames, Outer, Packets, Quoted
-from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read
+from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read, selector
+from .select import Picked, leave_out
 from .single import Single, Tag, single
 from .tunnel import Tunnel
 from .view import Agree, Row, View, compared, mac, own_view
@@ -34,6 +35,7 @@ __all__ = [
     "Outer",
     "PacketFacts",
     "Packets",
+    "Picked",
     "Progress",
     "Quoted",
     "Row",
@@ -60,4 +62,6 @@ __all__ = [
     "read",
     "single",
     "witnesses",
+    "leave_out",
+    "selector",
 ]

@@ -116,14 +116,16 @@ FORMATS = [
 class Capture:
     """A capture file, opened. Iterate over `chunks()` once; then the counts, times and problems are complete.
 
-    rows: the most frames in one chunk. via: "tshark" to have it read the file; None: only if we cannot and it can.
+    rows: the most frames in one chunk. most: frames after which reading ends. via: "tshark" to have it read the file; None: only if we
+    cannot and it can.
     compression, facts and notes say what the file is; sided: frames have a direction or an identifier. again: the file can be read a second
     time. windows: it was made by Windows' tools; noted: the present chunk says something of frames in words. drops: frames that the file
     says were discarded. texts: what facts refer to; several captures may share one.
     """
 
-    def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None):
+    def __init__(self, path: str, rows: int = CHUNK // 32, via: str | None = None, most: int | None = None):
         self.path = path
+        self.most = most
         self.format = ""
         self.compression: str | None = None
         self.via: str | None = via
@@ -306,6 +308,9 @@ class Capture:
                 yield from chunks(self.trace, len(self.columns))
                 return
             while True:
+                if self.most is not None and self._enough(self.most):
+                    why = FULL
+                    break
                 count, why = self._walk()
                 if count:
                     self._account(count)
@@ -320,6 +325,13 @@ class Capture:
         finally:
             self.close()
             self.buf, self.columns = np.zeros(0, np.uint8), Frames.empty(0)  # of what was read, the counts stay
+
+    def _enough(self, most: int) -> bool:
+        """Whether so many frames were read; if not, the next chunk has room for what is missing only."""
+        left = most - self.frames
+        if 0 < left < len(self.columns):
+            self.columns = self.columns.part(0, left)
+        return left <= 0
 
     def _walk(self) -> tuple[int, int]:
         """Fill the columns from the buffer, whatever blocks lie between the frames: their number, and why there are not more."""

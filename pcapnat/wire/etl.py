@@ -418,7 +418,7 @@ def chunks(trace: Trace, rows: int) -> Iterator[Chunk]:
             _edges(capture.interfaces, f.interface[facts.carrier], facts.edge)
         return Chunk(np.frombuffer(bytearray().join([packet.data for _, packet in block]), np.uint8), f, n, base, facts)
 
-    for item in trace.packets():
+    for item in islice(trace.packets(), capture.most):
         block.append(item)
         size += len(item[1].data)
         if len(block) == rows or size >= CHUNK_BYTES:

@@ -9,10 +9,12 @@ from threading import Lock
 from typing import NamedTuple
 
 from .. import kernel
+from ..terms import Selection
 from .capture import Capture, Chunk
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
+from .select import Picked, Selector
 from .source import BOMB_FRAMES, FRAME_BYTES
 from .windows import PacketFacts
 
@@ -28,7 +30,7 @@ class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
     first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes. facts: None for
-    most files.
+    most files. picked: which frames are meant, None for all of them.
     """
 
     packets: Packets
@@ -40,6 +42,7 @@ class Batch:
     outers: int
     chunk: Chunk
     facts: PacketFacts | None = None
+    picked: Picked | None = None
 
 
 class Store:
@@ -64,11 +67,30 @@ class Store:
         return self._table.part(0, self.count)
 
 
-def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, store: Store | None = None) -> Iterator[Batch]:
+def selector(capture: Capture, selection: Selection, interface: str | None = None) -> Selector | None:
+    """What chooses frames of a capture; None if all that are read are meant."""
+    return None if interface is None and selection == Selection(first=selection.first) else Selector(capture, selection, interface)
+
+
+def batches(
+    capture: Capture, limit: int = 0, progress: Progress | None = None, store: Store | None = None, selector: Selector | None = None
+) -> Iterator[Batch]:
     """Decode a capture's frames batch by batch; limit is the payload bytes a fingerprint covers (0: make none).
 
-    Without a store, each batch's packets are overwritten by the next one's.
+    Without a store, each batch's packets are overwritten by the next one's. A selector only says which frames are meant.
     """
+    try:
+        yield from _batches(capture, limit, progress, store, selector)
+        if capture.most is not None and capture.frames >= capture.most:
+            capture.notes.append(f"-c: only the first {capture.most} frames were read")
+        if selector:
+            selector.finish()
+    finally:
+        if selector:
+            selector.close()
+
+
+def _batches(capture: Capture, limit: int, progress: Progress | None, store: Store | None, selector: Selector | None) -> Iterator[Batch]:
     reused: Packets | None = None
     quoted: Quoted | None = None
     outer: Outer | None = None
@@ -91,7 +113,8 @@ def batches(capture: Capture, limit: int = 0, progress: Progress | None = None, 
         if capture.sided:
             packets.direction[: chunk.count] = chunk.frames.direction[: chunk.count]
             packets.packet_id[: chunk.count] = chunk.frames.packet_id[: chunk.count]
-        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk, chunk.facts)
+        picked = selector.pick(chunk) if selector else None
+        yield Batch(packets, chunk.count, quoted, used & 0xFFFFFFFF, row, outer, used >> 32, chunk, chunk.facts, picked)
         row += chunk.count
         keep_pace(capture)
         if progress:

@@ -1,7 +1,7 @@
-"""Formats that we do not read ourselves, through tshark, which rewrites them as pcapng. The one file that starts a program.
+"""What tshark does for us: it rewrites formats that we do not read as pcapng, and applies display filters.
 
-tshark is given the file's name in a list of arguments (no shell), decodes nothing unless it is asked what it makes of a frame
-(`printed`), and is ended with us.
+tshark is given the file's name, and what is asked of it, in a list of arguments (no shell), and is ended with us.
+This is the one file that starts a program.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator
 from threading import Timer
 from typing import IO
@@ -18,6 +19,8 @@ from ..terms import CaptureError, PcapnatError, printable
 
 PATIENCE_S = 60.0
 """tshark is ended if it gives nothing for as long."""
+SLOWEST = 200_000
+"""Bytes a second that tshark dissects at least."""
 USUAL_PLACES = (r"C:\Program Files\Wireshark\tshark.exe", "/Applications/Wireshark.app/Contents/MacOS/tshark")
 FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"RTSS", "Network Monitor 1"),
@@ -54,30 +57,31 @@ ADVICE = "Wireshark's tshark would read it if it were installed; elsewhere, `edi
 
 
 class Tshark:
-    """The pcapng that tshark makes of a file, as a stream."""
+    """tshark reading a file: by default the pcapng it makes of it, as a stream. patience: seconds without output that are waited for."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, *arguments: str, patience: float = PATIENCE_S):
         found = program()
         if found is None:
-            raise CaptureError(
-                path, "tshark is not installed: `editcap -F pcapng FILE NEW.pcapng`, of Wireshark, converts the file elsewhere"
-            )
+            advice = ": `editcap -F pcapng FILE NEW.pcapng`, of Wireshark, converts the file elsewhere"
+            raise CaptureError(path, "tshark is not installed" + ("" if arguments else advice))
         self.problem: str | None = None
         self.whole = False
+        self.patience = patience
         self._says = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close())
         # An absolute path cannot be taken for an option.
-        command = [found, "-n", "-r", os.path.abspath(path), "-F", "pcapng", "-w", "-"]
+        command = [found, "-n", "-r", os.path.abspath(path), *(arguments or ("-F", "pcapng", "-w", "-"))]
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._says, bufsize=0)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a zero byte in an argument
             self._says.close()
-            raise CaptureError(path, f"tshark cannot be started ({(error.strerror or str(error)).lower()})") from None
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise CaptureError(path, f"tshark cannot be started ({why.lower()})") from None
 
     def readinto(self, into: memoryview) -> int:
         """Fill `into` from its start with at least one byte; 0 at the end, and then `problem` says if it is a bad one."""
         if self._process.stdout is None or self._process.stdout.closed:
             return 0
-        timer = Timer(PATIENCE_S, self._process.kill)
+        timer = Timer(self.patience, self._process.kill)
         timer.start()
         try:
             got = self._process.stdout.readinto(into)  # type: ignore[attr-defined]
@@ -135,3 +139,44 @@ def _complaint(says: IO[bytes]) -> str:
     says.seek(0)
     lines = [line for line in says.read(4096).decode("utf-8", "replace").splitlines() if "Running as user" not in line]
     return printable(" ".join(lines))[:300]
+
+
+class Displayed:
+    """The numbers of the frames that one of Wireshark's display filters accepts, found by tshark while we read the same file.
+
+    size: of the file, in bytes; tshark may take so much the longer over what matches nothing. Raises PcapnatError.
+    """
+
+    def __init__(self, path: str, expression: str, size: int):
+        arguments = ("-Y", expression, "-T", "fields", "-e", "frame.number")
+        self._tshark = Tshark(path, *arguments, patience=PATIENCE_S + size / SLOWEST)
+        self._found: list[int] = []
+        self._rest = b""
+        self._ended = False
+        self.problem: str | None = None
+
+    def until(self, last: int) -> list[int]:
+        """Those up to frame `last` that were not given before, in order. Waits for tshark to get there."""
+        while not self._ended and not (self._found and self._found[-1] > last):
+            self._read()
+        count = bisect_right(self._found, last)
+        given, self._found = self._found[:count], self._found[count:]
+        return given
+
+    def _read(self) -> None:
+        buffer = bytearray(1 << 16)
+        got = self._tshark.readinto(memoryview(buffer))
+        *lines, self._rest = (self._rest + buffer[:got]).split(b"\n")
+        self._found += [int(line) for line in lines if line.strip().isdigit()]
+        if got:
+            return
+        self._ended = True
+        if problem := self._tshark.problem:
+            problem = problem.removeprefix("tshark: ").partition("    ")[0].strip()  # behind it: the filter again, and a pointer
+            if not problem.startswith("The file ") or not ("cut short" in problem or "damaged" in problem):
+                raise PcapnatError(f"-Y: tshark says: {problem}")
+            self.problem = problem  # we find the same damage and say where it is
+
+    def close(self) -> None:
+        """End tshark."""
+        self._tshark.close()

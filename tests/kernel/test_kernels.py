@@ -22,7 +22,7 @@ from pcapnat.kernel import digest, kernel, load16, load16le, load32, load32le, l
 from pcapnat.kernel import engine as kernel_engine
 from pcapnat.kernel.engine import INNER, KERNELS, Kernel
 from pcapnat.table import Table, column
-from pcapnat.terms import Point
+from pcapnat.terms import Point, Selection
 from pcapnat.wire.xpress import unpack, unpack_plain
 
 Natively = Callable[[], AbstractContextManager[None]]
@@ -446,19 +446,20 @@ def test_every_kernel_gives_the_same_both_ways(
             called.add(k.name)
             return code(block)
         return call
-    for path in [crowded, *others, *captures]:
+    for path in [crowded, *others, *captures, *captures[:2]]:
         if os.path.getsize(path) > 1 << 20:
             continue
-        plain, _ = observe(Point("here", (path,)), 64)
+        point = Point("here", (path,), selection=Selection(filter="less 100") if path in ports else Selection())
+        plain, _ = observe(point, 64)
         with natively():
             for k in KERNELS:
                 k.native = counted(k)
-            native_way, _ = observe(Point("here", (path,)), 64)
+            native_way, _ = observe(point, 64)
         mine, other = columns(plain), columns(native_way)
         assert len(mine) > 40
         assert mine.keys() == other.keys()
         assert [name for name in mine if not np.array_equal(mine[name], other[name])] == [], path
-        ports[path] = plain, native_way
+        ports.setdefault(path, (plain, native_way))
     for path in captures:
         outer = path.replace("inside.", "outside.")
         if outer == path or outer not in ports:

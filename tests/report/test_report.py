@@ -227,6 +227,7 @@ def test_documents_of_nothing(tmp_path: Path) -> None:
         "schema": "pcapnat.conversations/1",
         "file": empty,
         "problems": [],
+        "notes": [],
         "conversations": [],
     }
     nothing = analyze([Point("a", (empty,)), Point("b", (empty,))])
