@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
+
 from . import kernel
 from .analysis import Analysis, Box
 from .flow import Conversations, Port, Tracker, cross, observe, sockets
+from .message import Picker
 from .nat import box_kind, leaks, mappings, port_use, translations
 from .terms import Clock, Point
 from .wire import Capture, Flag, Progress, batches, glance, keep_pace, key_limit
@@ -32,13 +35,16 @@ def conversations(
     """The conversations of one capture; memory grows with conversations, not with frames."""
     frames = glance(path, via).frames
     kernel.prepare(frames, say)
-    capture, tracker = Capture(path, via=via), Tracker(frames)
+    capture, tracker, picker = Capture(path, via=via), Tracker(frames), Picker()
     for batch in batches(capture, 0, progress):
         tracker.feed(batch)
+        picker.feed(batch, tracker.conversation, tracker.total, tracker.fresh)
     if say:
         for note in capture.notes:
             say(f"{path}: {note}")
-    return capture, tracker.finish()[0]
+    found, number = tracker.finish()
+    picker.finish(np.append(number, -1), len(found))
+    return capture, found
 
 
 def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:

@@ -25,6 +25,7 @@ from .life import (
     LAST,
     LIFE,
     LOW32,
+    MARKS,
     NEXT,
     PACKETS_AB,
     PACKETS_BA,
@@ -41,8 +42,10 @@ IP, PORTS, TCP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
     int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
 )
 
-TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT = range(5)
-TOTALS = 5
+TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT, FRESH = range(6)
+TOTALS = 6
+DATA = 0x10001 << DATA_LETTER
+"""In MARKS: either end has sent data."""
 PARTS = 1 << 12
 """Fragmented datagrams that are remembered: a newer one may take the place of an older one."""
 DATAGRAM, OWNER, LAST_PART, BATCH = range(4)
@@ -228,6 +231,7 @@ def follow(
     conversation: Any,
     reverse: Any,
     about: Any,
+    fresh: Any,
 ) -> tuple[int, int]:
     """The frames of one step, in order; returns the next unread rows of q and o."""
     for k in range(stop - start):
@@ -316,6 +320,7 @@ def follow(
         reverse[i] = d
         if flags & FRAGMENT:
             first_part(parts, datagram(p, i), c, d, first_row, totals, conversation, reverse)
+        before = life[c, MARKS]
         life[c, PACKETS_AB + d] += 1
         life[c, BYTES_AB + d] += p.wire_len[i]
         if time > life[c, LAST]:
@@ -324,6 +329,9 @@ def follow(
             follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
         elif p.payload_len[i] > 0:
             note(life, c, d, 1 << DATA_LETTER)
+        if (life[c, MARKS] ^ before) & DATA:
+            fresh[totals[FRESH]] = i
+            totals[FRESH] += 1
     return quote, outer
 
 
@@ -344,6 +352,7 @@ def follow(
     conversation="i4",
     reverse="u1",
     about="i4",
+    fresh="i4",
 )
 def track(
     p: Any,
@@ -362,15 +371,17 @@ def track(
     conversation: Any,
     reverse: Any,
     about: Any,
+    fresh: Any,
 ) -> int:
     """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
 
-    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. There must be room for
-    count + outers new conversations.
+    about: conversation that a quoted packet belongs to. parts: fragmented datagrams. fresh: rows with the first data of an
+    end of a conversation. There must be room for count + outers new conversations.
     """
     quote = 0
     outer = 0
     waiting = totals[LEFT]
+    totals[FRESH] = 0
     for start in range(0, count, STEP):
         stop = start + STEP
         if stop > count:
@@ -396,6 +407,7 @@ def track(
             conversation,
             reverse,
             about,
+            fresh,
         )
     if totals[LEFT] != waiting:
         for i in range(count):
