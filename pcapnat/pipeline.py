@@ -10,7 +10,7 @@ import numpy as np
 from . import kernel
 from .analysis import Analysis, Box
 from .flow import Conversations, Port, Tracker, cross, observe, sockets
-from .message import Picker
+from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, leaks, mappings, port_use, translations
 from .terms import Clock, Point
 from .wire import Capture, Flag, Progress, batches, glance, keep_pace, key_limit
@@ -31,8 +31,8 @@ def inspect(path: str, say: Say | None = None, progress: Progress | None = None,
 
 def conversations(
     path: str, say: Say | None = None, progress: Progress | None = None, via: str | None = None
-) -> tuple[Capture, Conversations]:
-    """The conversations of one capture; memory grows with conversations, not with frames."""
+) -> tuple[Capture, Conversations, Speech]:
+    """The conversations of one capture and what they speak; memory grows with conversations, not with frames."""
     frames = glance(path, via).frames
     kernel.prepare(frames, say)
     capture, tracker, picker = Capture(path, via=via), Tracker(frames), Picker()
@@ -43,8 +43,7 @@ def conversations(
         for note in capture.notes:
             say(f"{path}: {note}")
     found, number = tracker.finish()
-    picker.finish(np.append(number, -1), len(found))
-    return capture, found
+    return capture, found, Speech(picker.finish(np.append(number, -1), len(found)))
 
 
 def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:
@@ -57,7 +56,8 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
     boxes = [_box(here, there) for here, there in pairwise(ports)]
-    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports))
+    said = [messages(p.picked) for p in ports]
+    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports) + _unread(ports, said), said)
 
 
 def _box(here: Port, there: Port) -> Box:
@@ -99,4 +99,18 @@ def _notes(ports: list[Port]) -> list[str]:
         for flag, says in MARKS:
             if count := int((port.packets.flags & int(flag) != 0).sum()):
                 notes.append(f"{port.name}: {count} frames {says}")
+    return notes
+
+
+def _unread(ports: list[Port], said: list[Messages]) -> list[str]:
+    """Messages that nothing could be made of, by topic."""
+    notes = []
+    for port, m in zip(ports, said, strict=True):
+        for counts, what in (
+            (m.malformed, "that make no sense"),
+            (m.cut, "that the capture cut off too early to be read"),
+            (m.left, "that found no room and were not read"),
+            (m.unread, "beyond the number that is read"),
+        ):
+            notes += [f"{port.name}: {n} {topic.label} messages {what}" for topic, n in counts.items()]
     return notes

@@ -8,6 +8,19 @@ from .cross import Crossing, Matches, cross
 from .fingerprint import By
 from .observe import observe
 from .port import Port
-from .socket import Sockets, sockets
+from .socket import Sockets, heard, sockets
 
-__all__ = ["By", "Conversations", "Crossing", "Matches", "Port", "Sockets", "Tracker", "cross", "observe", "protocol_name", "sockets"]
+__all__ = [
+    "By",
+    "Conversations",
+    "Crossing",
+    "Matches",
+    "Port",
+    "Sockets",
+    "Tracker",
+    "cross",
+    "heard",
+    "observe",
+    "protocol_name",
+    "sockets",
+]

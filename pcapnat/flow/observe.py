@@ -93,6 +93,7 @@ def _only(capture: Capture, interface: str, batch: Batch) -> None:
     packets, quoted = batch.packets, batch.quoted
     other = packets.interface[: batch.count] != (-1 if number is None else number)
     packets.flags[: batch.count][other] = 0
+    packets.payload_len[: batch.count][other] = 0  # nothing of them is read either
     kept = np.flatnonzero(~other[quoted.carrier[: batch.quotes]])
     for name in Quoted.columns:
         getattr(quoted, name)[: len(kept)] = getattr(quoted, name)[kept]
