@@ -39,7 +39,7 @@ ONLY_IN = {
     "click": {"cli"},
     "tabulate": {"report/terminal"},
     "time": {"cli"},
-    "dpkt": {"message/dns", "message/dhcp", "message/tls"},
+    "dpkt": {"message/bridge"},
     "pyshark": set(),
     "random": set(),
     "secrets": set(),
@@ -54,7 +54,7 @@ ONLY_IN = {
     "pcapnat": set(),
 }
 """Foreign modules that are tied to a place; `pcapnat` stands for importing ourselves by the whole name, past the floors."""
-FOREIGN = {"numpy", "numba", "llvmlite", "click", "tabulate", "lz4", "zstandard"}
+FOREIGN = {"numpy", "numba", "llvmlite", "click", "tabulate", "lz4", "zstandard", "dpkt"}
 """All that is not ours and not Python's."""
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST = 450

@@ -10,7 +10,6 @@ import numpy as np
 from ..address import texts
 from ..message import Application, EventKind, Messages, Source, What
 from ..message.dns import CODES, TYPES
-from ..table import Array
 from .spoken import macs
 
 Json = dict[str, Any]
@@ -96,10 +95,9 @@ def _events(m: Messages) -> Json:
     return {"count": len(m.events), "kinds": kinds, "listed": listed}
 
 
-def _parties(address: Array, hardware: Array) -> list[Json]:
+def _parties(address: Any, hardware: Any) -> list[Json]:
     """Who a message says it is from or about; null for what it does not say."""
-    told: list[bool] = np.not_equal(hardware, 0).tolist()
-    columns = zip(texts(address), address.any(axis=1).tolist(), macs(hardware), told, strict=True)
+    columns = zip(texts(address), address.any(axis=1).tolist(), macs(hardware), (hardware != 0).tolist(), strict=True)
     return [{"address": name if named else None, "hardware": mac if has else None} for name, named, mac, has in columns]
 
 
