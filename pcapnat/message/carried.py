@@ -5,7 +5,6 @@ RFC 959 and RFC 2428; RFC 3261, RFC 3581 and RFC 4566; RFC 8489 and RFC 8656 (ST
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from enum import IntEnum
@@ -155,7 +154,6 @@ def _sdp(body: str) -> Iterator[Place]:
 
 
 MAPPED, XOR_MAPPED, XOR_MAPPED_OLD, XOR_RELAYED = 0x0001, 0x0020, 0x8020, 0x0016
-COOKIE = b"\x21\x12\xa4\x42"
 
 
 def stun(data: bytes) -> list[Place]:
@@ -170,9 +168,12 @@ def stun(data: bytes) -> list[Place]:
         kind, size = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
         value = data[at + 4 : at + 4 + size]
         if kind in (MAPPED, XOR_MAPPED, XOR_MAPPED_OLD, XOR_RELAYED) and len(value) == size:
-            mask = bytes(20) if kind == MAPPED else data[4:20]
-            address = ipaddress.ip_address(bytes(a ^ b for a, b in zip(value[4:20], mask, strict=False)))
+            mask = bytes(16) if kind == MAPPED else data[4:20]
+            if size not in (8, 20):
+                raise ValueError("no address")
+            whole = int.from_bytes(value[4:], "big") ^ int.from_bytes(mask[: size - 4], "big")
+            address = (0, V4 | whole) if size == 8 else (whole >> 64, whole & (1 << 64) - 1)
             port = int.from_bytes(value[2:4], "big") ^ int.from_bytes(mask[:2], "big")
-            found[What.STUN_RELAYED if kind == XOR_RELAYED else What.STUN_MAPPED, parse(str(address)), port] = None
+            found[What.STUN_RELAYED if kind == XOR_RELAYED else What.STUN_MAPPED, address, port] = None
         at += 4 + size + (-size & 3)
     return list(found)[:MOST_OF_ONE]

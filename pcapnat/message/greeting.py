@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from struct import unpack_from
 
 from .dhcp import words
 from .event import Detail
@@ -25,7 +26,7 @@ class Said:
 
 
 VERSIONS = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
-SERVER_NAME, ALPN, SUPPORTED_VERSIONS = 0, 16, 43
+READ_EXTENSIONS = SERVER_NAME, ALPN, SUPPORTED_VERSIONS = 0, 16, 43
 
 
 def tls(data: bytes) -> Said:
@@ -66,8 +67,9 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 def _extensions(body: bytes, at: int) -> Iterator[tuple[int, bytes]]:
     while at + 4 <= len(body):
-        size = int.from_bytes(body[at + 2 : at + 4], "big")
-        yield int.from_bytes(body[at : at + 2], "big"), body[at + 4 : at + 4 + size]
+        kind, size = unpack_from(">HH", body, at)
+        if kind in READ_EXTENSIONS:
+            yield kind, body[at + 4 : at + 4 + size]
         at += 4 + size
 
 

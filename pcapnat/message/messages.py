@@ -19,15 +19,13 @@ from .event import Detail, Event, EventKind, LinkEvents, from_events
 from .excerpt import Picked
 from .name import LAST_NS, SECOND, Asked, DnsQueries, Lease, Names, Texts, asked
 from .neighbor import arp, ndp, redirect, router
-from .speech import MALFORMED, Speech
-from .topic import ARP, CDP, DHCP, DHCPV6, FTP, HTTP, LLDP, NDP, SIP, SMB, SSH, STP, STUN, TLS, Topic
+from .speech import FIRST_ONLY, MALFORMED, Speech
+from .topic import ARP, CDP, DHCP, DHCPV6, FTP, LLDP, NDP, SIP, STP, STUN, Topic
 
 T = TypeVar("T")
-MOST_READ = {DHCP: 5_000, DHCPV6: 3_000, STP: 20_000, LLDP: 2_000, CDP: 500, NDP: 3_000, FTP: 10_000, SIP: 1_500, STUN: 10_000}
+MOST_READ = {DHCP: 5_000, DHCPV6: 3_000, STP: 5_000, LLDP: 2_000, CDP: 500, NDP: 3_000, FTP: 10_000, SIP: 1_500, STUN: 10_000}
 """Messages of one topic that are read, so that all of them together take half a second. What is said again is not read again."""
 REPEATED = (STP, LLDP, CDP, NDP)
-FIRST_ONLY = (TLS, HTTP, SSH, SMB)
-"""Topics that only `Speech` reads."""
 
 
 @dataclass

@@ -67,35 +67,39 @@ class DnsQueries(Table):
 
 
 class Texts:
-    """Names as text, each different digest once."""
+    """Names as text, each different digest once, up to MOST_TEXTS; `left` counts those that found no room."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self._known: dict[int | str, int] = {}
         self.left = 0
-        """Names that found no room."""
+        self._digests = np.zeros(0, np.int64)  # known ones, in order, and their indices
+        self._index = np.zeros(0, np.int64)
 
-    def __call__(self, text: str, key: int | str | None = None) -> int:
-        """Index of a text, -1 if there is no room."""
-        key = text if key is None else key
-        if key not in self._known:
-            if len(self.texts) >= MOST_TEXTS:
-                self.left += 1
-                return -1
-            self._known[key] = len(self.texts)
-            self.texts.append(text)
-        return self._known[key]
+    def add(self, text: str) -> int:
+        """Index of a further text, -1 if there is no room."""
+        if len(self.texts) >= MOST_TEXTS:
+            self.left += 1
+            return -1
+        self.texts.append(text)
+        return len(self.texts) - 1
 
     def of(self, digests: Array, at: Array, starts: Array, netbios: Array, data: bytes) -> Array:
-        """Index of the text of each name in messages; digests below 0 are no names."""
+        """Index of the text of each name in messages; -1 where there is no room, and for digests below 0, which are no names."""
         values, first, back = np.unique(digests, return_index=True, return_inverse=True)
-        index = np.full(len(values), -1, np.int64)
-        for k in np.argsort(first, kind="stable").tolist():
-            digest, row = int(values[k]), int(first[k])
-            if digest >= 0:
-                have = digest in self._known or len(self.texts) >= MOST_TEXTS
-                index[k] = self("" if have else name_text(data, int(starts[row]), int(at[row]), bool(netbios[row])), digest)
-        return index[back.reshape(-1)]
+        new = np.flatnonzero(~np.isin(values, self._digests) & (values >= 0))
+        room = min(len(new), MOST_TEXTS - len(self.texts))
+        self.left += len(new) - room
+        new = new[np.argsort(first[new], kind="stable")[:room]]
+        rows = first[new]
+        index = len(self.texts) + np.arange(room)
+        for name_at, start, coded in zip(at[rows].tolist(), starts[rows].tolist(), netbios[rows].tolist(), strict=True):
+            self.texts.append(name_text(data, start, name_at, coded))
+        order = np.argsort(known := np.append(self._digests, values[new]))
+        self._digests, self._index = known[order], np.append(self._index, index)[order]
+        if not len(known):
+            return np.full(len(digests), -1, np.int64)
+        place = np.minimum(np.searchsorted(self._digests, values), len(known) - 1)
+        return np.where(self._digests[place] == values, self._index[place], -1)[back.reshape(-1)]
 
 
 class Lease(NamedTuple):
@@ -225,7 +229,7 @@ def _names(
         "until_ns": [np.minimum(time, LAST_NS - lasts) + lasts],
     }
     for lease in leases:
-        if (index := texts(lease.name)) >= 0:
+        if (index := texts.add(lease.name)) >= 0:
             told = (lease.address, index, Source.DHCP, lease.row, lease.time_ns, lease.until_ns)
             for column_name, value in zip(parts, told, strict=True):
                 parts[column_name].append(np.array([value], parts[column_name][0].dtype))

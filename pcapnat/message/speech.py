@@ -22,6 +22,8 @@ MALFORMED = (ValueError, IndexError, KeyError, OverflowError, struct.error)
 """What reading a message may raise; anything else is a mistake of ours."""
 MOST_READ = 10_000
 """Conversations of one protocol whose application is read."""
+FIRST_ONLY = (TLS, HTTP, SSH, SMB)
+"""Protocols of which only this file reads messages."""
 MOST_OF_ONE = 8
 """Messages of one conversation that are read for it."""
 
@@ -59,8 +61,8 @@ class Speech:
         self._starts = np.append(0, np.cumsum(counts)).tolist()
 
     def read_all(self) -> None:
-        """Read what every conversation says, up to MOST_READ of a protocol."""
-        for c in np.flatnonzero(self.topics).tolist():
+        """Read what nobody else reads, up to MOST_READ of a protocol, so that what makes no sense is counted."""
+        for c in np.flatnonzero(np.isin(self.topics, FIRST_ONLY)).tolist():
             self.application(c)
 
     def application(self, conversation: int) -> Application | None:
@@ -74,7 +76,7 @@ class Speech:
     def _application(self, conversation: int, topic: Topic) -> Application:
         rows = self._order[self._starts[conversation] : min(self._starts[conversation + 1], self._starts[conversation] + MOST_OF_ONE)]
         said = Application(topic.label)
-        reader = READERS.get(topic)
+        reader = READERS.get(int(topic))
         if not rows or not reader:
             return said
         said.row = int(self._picked.excerpts.row[rows[0]])

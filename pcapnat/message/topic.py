@@ -59,10 +59,10 @@ class Topic(IntEnum):
     @property
     def label(self) -> str:
         """The protocol's usual name."""
-        return LABELS.get(self, self.name.lower())
+        return LABELS[self]
 
 
-LABELS = {Topic.DNS_TCP: "dns"}
+LABELS = {int(topic): "dns" if topic == Topic.DNS_TCP else topic.name.lower() for topic in Topic}
 READ = frozenset({*list(Topic)[:18], Topic.DNS_TCP})
 (
     ARP,
