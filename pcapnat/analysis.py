@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .flow import Crossing, Picked, Port, Sockets
+from .message import Messages
 from .nat import Mappings, PortUse, Translations
 from .table import Array
 from .terms import Clock, Finding
@@ -35,6 +36,8 @@ class Analysis:
     sockets: list[Sockets]
     boxes: list[Box]
     notes: list[str] = field(default_factory=list)
+    messages: list[Messages] = field(default_factory=list)
+    """What the messages of each point say; empty if they were not read."""
 
 
 @dataclass

@@ -119,12 +119,12 @@ def conversations(file: str, style: str, write: str | None, limit: int, via: str
     from . import pipeline, report
 
     told = _Progress()
-    capture, found = pipeline.conversations(file, told.say, told, via, selection)
+    capture, found, speech = pipeline.conversations(file, told.say, told, via, selection)
     told.done()
     _print(
-        report.conversations_json(found, file, capture.problems, capture.notes)
+        report.conversations_json(found, file, capture.problems, capture.notes, speech)
         if style == "json"
-        else report.terminal(report.conversation_sections(found, capture.problems, limit), _colour(write)),
+        else report.terminal(report.conversation_sections(found, capture.problems, limit, speech=speech), _colour(write)),
         write,
     )
 
@@ -146,13 +146,13 @@ def sockets(file: str, style: str, write: str | None, limit: int, via: str | Non
     from . import flow, pipeline, report
 
     told = _Progress()
-    capture, found = pipeline.conversations(file, told.say, told, via, selection)
+    capture, found, speech = pipeline.conversations(file, told.say, told, via, selection)
     told.done()
-    ends = flow.sockets(found)
+    ends, heard = flow.sockets(found), flow.heard(found, speech.topics)
     _print(
-        report.sockets_json(ends, file, capture.problems, capture.notes)
+        report.sockets_json(ends, file, capture.problems, capture.notes, heard)
         if style == "json"
-        else report.terminal(report.socket_sections(ends, capture.problems, limit), _colour(write)),
+        else report.terminal(report.socket_sections(ends, capture.problems, limit, heard), _colour(write)),
         write,
     )
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
+
 from . import kernel
 from .analysis import Analysis, Box, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, observe, pick, sockets, tracker_for
+from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, leaks, mappings, port_use, translations
 from .terms import CaptureError, Clock, Point, Selection
 from .wire import (
@@ -47,17 +50,20 @@ def conversations(
     progress: Progress | None = None,
     via: str | None = None,
     selection: Selection = Selection(),  # noqa: B008 (frozen)
-) -> tuple[Capture, Conversations]:
-    """The conversations of one capture; memory grows with conversations, not with frames."""
+) -> tuple[Capture, Conversations, Speech]:
+    """The conversations of one capture and what they speak; memory grows with conversations, not with frames."""
     frames = _expected(glance(path, via).frames, selection)
     kernel.prepare(frames, say)
     capture, tracker = Capture(path, via=via, most=selection.first), tracker_for(frames, selection, carriers=True)
+    picker = Picker()
     for batch in batches(capture, 0, progress, selector=selector(capture, selection)):
         tracker.feed(batch)
+        picker.feed(batch, tracker.conversation, tracker.rows, tracker.fresh)
     if say:
         for note in capture.notes:
             say(f"{path}: {note}")
-    return capture, tracker.finish()[0]
+    found, number = tracker.finish()
+    return capture, found, Speech(picker.finish(np.append(number, -1), len(found)))
 
 
 def show(
@@ -109,7 +115,9 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
     boxes = [_box(here, there) for here, there in pairwise(ports)]
-    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, _notes(ports, boxes))
+    said = [messages(p.picked) for p in ports]
+    notes = _notes(ports, boxes) + _unread(ports, said)
+    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, notes, said)
 
 
 def _expected(frames: int, selection: Selection) -> int:
@@ -162,4 +170,18 @@ def _notes(ports: list[Port], boxes: list[Box]) -> list[str]:
                 notes.append(f"{port.name}: {count} frames {says}")
         if port.stray_fragments:
             notes.append(f"{port.name}: {port.stray_fragments} fragments belong to no conversation: their first one was not seen")
+    return notes
+
+
+def _unread(ports: list[Port], said: list[Messages]) -> list[str]:
+    """Messages that nothing could be made of, by topic."""
+    notes = []
+    for port, m in zip(ports, said, strict=True):
+        for counts, what in (
+            (m.malformed, "that make no sense"),
+            (m.cut, "that the capture cut off too early to be read"),
+            (m.left, "that found no room and were not read"),
+            (m.unread, "beyond the number that is read"),
+        ):
+            notes += [f"{port.name}: {n} {topic.label} messages {what}" for topic, n in counts.items()]
     return notes

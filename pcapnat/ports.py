@@ -17,6 +17,11 @@ def service(proto: str, port: int) -> str:
     return _SERVICES.get((proto, port), "")
 
 
+def agrees(usual: str, protocol: str) -> bool:
+    """Whether what is spoken is what a port's usual service speaks; on a port without one anything is."""
+    return not usual or protocol in _SPOKEN.get(usual, {usual})
+
+
 # IANA Service Name and Transport Protocol Port Number Registry, and for the unregistered ones wide use. Only what
 # people meet in captures: a long list would name coincidences.
 _BOTH = "tcp udp"
@@ -46,6 +51,30 @@ _LIST = (
 )
 # fmt: on
 _SERVICES = {(proto, port): name for protos, port, name in _LIST for proto in protos.split()}
+# What the services above speak, by the names that protocols have in `message`; those not listed speak what they are called.
+_SPOKEN = {
+    name: set(spoken.split())
+    for names, spoken in (
+        ("http|http alternative|winrm|wsd", "http"),
+        ("https|https alternative|smtps|ldaps|ftps|ftps-data|imaps|pop3s|sips|amqps|mqtt tls|dns over tls|winrm https", "tls"),
+        ("docker|etcd|kubernetes api|kubelet|http proxy|prometheus|elasticsearch|ipp", "http tls"),
+        ("ftp", "ftp tls"),
+        ("submission", "smtp tls"),
+        ("dns over quic", "quic"),
+        ("netbios-ssn", "smb"),
+        ("netbios-ns", "nbns"),
+        ("dhcp server|dhcp client", "dhcp"),
+        ("dhcpv6 server|dhcpv6 client", "dhcpv6"),
+        ("isakmp|ipsec nat-t", "ike"),
+        ("rdp|hyper-v vmconnect", "rdp tls dtls"),
+        ("msrpc http", "msrpc http"),
+        ("stun", "stun dtls tls"),
+        ("rtsp", "rtsp http"),
+        ("snmp trap", "snmp"),
+        ("ms-sql|kafka|xmpp|etcd|openvpn", "tls"),
+    )
+    for name in names.split("|")
+}
 
 
 def named(name: str) -> tuple[int, tuple[str, ...]] | None:

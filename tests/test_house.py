@@ -39,7 +39,7 @@ ONLY_IN = {
     "click": {"cli"},
     "tabulate": {"report/terminal"},
     "time": {"cli"},
-    "dpkt": {"wire/witness", "message/dns", "message/dhcp", "message/tls"},
+    "dpkt": {"wire/witness", "message/bridge"},
     "pyshark": set(),
     "random": set(),
     "secrets": set(),

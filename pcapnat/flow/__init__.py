@@ -10,7 +10,7 @@ from .observe import observe
 from .pick import Membership, Picked, batch_rows, pick
 from .port import Port
 from .selected import tracker_for
-from .socket import Sockets, sockets
+from .socket import Sockets, heard, sockets
 
 __all__ = [
     "By",
@@ -24,6 +24,7 @@ __all__ = [
     "Tracker",
     "batch_rows",
     "cross",
+    "heard",
     "observe",
     "pick",
     "protocol_name",

@@ -10,7 +10,7 @@ from ..table import Array, Table, column
 from ..wire import Batch
 from . import life as t
 from .tcp import histories, states
-from .track import LEFT, PARTS, TOTAL, TOTALS, spread, track
+from .track import FRESH, LEFT, PARTS, TOTAL, TOTALS, spread, track
 
 PROTOCOLS = {
     1: "icmp",
@@ -110,12 +110,14 @@ class Tracker:
         """Conversation of each row of the last batch, -1 for none. Numbers are those before `finish` drops empty ones."""
         self.reverse = np.zeros(0, np.uint8)
         self.about = np.zeros(0, np.int32)
+        self._fresh = np.zeros(0, np.int32)
 
     def feed(self, batch: Batch) -> None:
         """Take up the next frames."""
         if len(self.conversation) < batch.count:
             self._hashes = np.zeros(batch.count, np.int64)
             self.conversation, self.reverse = np.zeros(batch.count, np.int32), np.zeros(batch.count, np.uint8)
+            self._fresh = np.zeros(batch.count, np.int32)
         if len(self.about) < batch.quotes:
             self.about = np.zeros(max(64, 2 * batch.quotes), np.int32)
         self._room(batch.count + batch.outers)
@@ -138,6 +140,7 @@ class Tracker:
             self.conversation,
             self.reverse,
             self.about,
+            self._fresh,
         )
 
     def _room(self, more: int) -> None:
@@ -157,6 +160,11 @@ class Tracker:
     def rows(self) -> int:
         """Conversations met so far, those only quoted included."""
         return int(self._totals[TOTAL])
+
+    @property
+    def fresh(self) -> Array:
+        """Rows of the last batch with the first data that an end of a conversation sent."""
+        return self._fresh[: int(self._totals[FRESH])]
 
     @property
     def stray_fragments(self) -> int:

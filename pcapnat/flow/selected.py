@@ -77,6 +77,11 @@ class SelectedTracker:
         """Conversations so far, as they are numbered in `conversation`."""
         return self._here.rows
 
+    @property
+    def fresh(self) -> Array:
+        """Rows of the last batch with the first data of an end of a conversation, selected or not."""
+        return self._here.fresh
+
     def finish(self) -> tuple[Conversations, Array]:
         """As Tracker.finish; conversations without a selected frame are dropped."""
         streams = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from ..table import Array, Table, column
@@ -63,6 +65,29 @@ def sockets(c: Conversations) -> Sockets:
     )
     ends = [np.concatenate([x, y]) for x, y in zip(caller, called, strict=True)]
     return _grouped(ends)
+
+
+Listener = tuple[int, int, int, int]
+"""A socket that is called: protocol, address in two words, port."""
+
+
+def called(c: Conversations, rows: Array) -> tuple[Array, Array]:
+    """Address and port of the end that was called in some conversations, by the same rule as `sockets`."""
+    client = c.client()[rows]
+    client = np.where(client < 0, (c.a_port[rows] < c.b_port[rows]).astype(np.int64), client)
+    b_calls = client == 1
+    return np.where(b_calls[:, None], c.a[rows], c.b[rows]), np.where(b_calls, c.a_port[rows], c.b_port[rows])
+
+
+def heard(c: Conversations, spoken: Array) -> dict[Listener, Counter[int]]:
+    """How many conversations spoke what with each socket that was called. spoken: (c,) a number of each, 0 where it is not known."""
+    rows = np.flatnonzero((spoken > 0) & (c.a_port >= 0))
+    address, port = called(c, rows)
+    found: dict[Listener, Counter[int]] = {}
+    ends = zip(c.proto[rows].tolist(), address[:, 0].tolist(), address[:, 1].tolist(), port.tolist(), strict=True)
+    for end, what in zip(ends, spoken[rows].tolist(), strict=True):
+        found.setdefault(end, Counter())[what] += 1
+    return found
 
 
 def _end(c: Conversations, rows: Array, address: Array, port: Array, peer: Array, sent: Array, got: Array, role: Array) -> list[Array]:

@@ -43,8 +43,10 @@ IP, PORTS, TCP, UDP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
     int(f) for f in (Flag.IP, Flag.PORTS, Flag.TCP, Flag.UDP, Flag.ICMP, Flag.QUOTE, Flag.FRAGMENT, Flag.TUNNEL, Flag.SPI)
 )
 
-TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT = range(5)
-TOTALS = 5
+TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT, FRESH = range(6)
+TOTALS = 6
+DATA = 0x10001 << DATA_LETTER
+"""In MARKS: either end has sent data."""
 PARTS = 1 << 12
 """Fragmented datagrams that are remembered: a newer one may take the place of an older one."""
 DATAGRAM, OWNER, LAST_PART, BATCH = range(4)
@@ -270,6 +272,7 @@ def follow(
     conversation: Any,
     reverse: Any,
     about: Any,
+    fresh: Any,
 ) -> tuple[int, int]:
     """The frames of one step, in order; returns the next unread rows of q and o."""
     for k in range(stop - start):
@@ -362,7 +365,11 @@ def follow(
         reverse[i] = d
         if flags & FRAGMENT:
             first_part(parts, datagram(p, i), c, d, first_row, totals, conversation, reverse)
+        before = life[c, MARKS]
         tally(p, i, life, c, d, flags, bits, time)
+        if (life[c, MARKS] ^ before) & DATA:
+            fresh[totals[FRESH]] = i
+            totals[FRESH] += 1
     return quote, outer
 
 
@@ -385,6 +392,7 @@ def follow(
     conversation="i4",
     reverse="u1",
     about="i4",
+    fresh="i4",
 )
 def track(
     p: Any,
@@ -405,22 +413,25 @@ def track(
     conversation: Any,
     reverse: Any,
     about: Any,
+    fresh: Any,
 ) -> int:
     """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
 
     about: conversation that a quoted packet belongs to. parts: fragmented datagrams. carriers: 1 to count the UDP
-    conversations around packets in tunnels, too. There must be room for count + outers new conversations.
+    conversations around packets in tunnels, too. fresh: rows with the first data of an end of a conversation. There must be
+    room for count + outers new conversations.
     """
     quote = 0
     outer = 0
     waiting = totals[LEFT]
+    totals[FRESH] = 0
     for start in range(0, count, STEP):
         stop = start + STEP
         if stop > count:
             stop = count
         look_ahead(p, start, stop, slots, mask, seed, life, totals, hashes)
         quote, outer = follow(p, start, stop, first_row, q, quote, o, outer, outers, carriers, parts, slots, mask, seed, keys, life,
-                              totals, hashes, conversation, reverse, about)  # fmt: skip
+                              totals, hashes, conversation, reverse, about, fresh)  # fmt: skip
     if totals[LEFT] != waiting:
         for i in range(count):
             if conversation[i] < -1:

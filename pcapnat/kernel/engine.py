@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
+from functools import cache
 from operator import index
 from typing import Any, NamedTuple, TypeVar
 
@@ -60,7 +62,7 @@ class Kernel:
         for param, arg in zip(self.params, args, strict=True):
             _address(param, arg, words)
         block = np.array(words, np.int64)
-        return self.native(block.ctypes.data)
+        return self.native(ctypes.addressof(ctypes.c_char.from_buffer(block.data)))
 
 
 def _check(param: Param, array: Any) -> None:
@@ -97,8 +99,22 @@ def _address(param: Param, arg: Any, words: list[int]) -> None:
     elif not param.dtype:
         words.append(index(arg))
     else:
-        _check(param, arg)
-        words += [arg.ctypes.data, len(arg)]
+        words += _place(param, arg)
+
+
+def _place(param: Param, array: Any) -> tuple[int, int]:
+    """Address and rows of an array that is as declared. Ten arrays a call: asking as _check and `array.ctypes` do costs 5 us each."""
+    row = (param.width,) if param.width else ()
+    if type(array) is np.ndarray and array.dtype is _type(param.dtype) and array.shape[1:] == row and array.flags.carray and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data)), len(array)
+    _check(param, array)
+    return array.ctypes.data, len(array)
+
+
+@cache
+def _type(dtype: str) -> np.dtype[Any]:
+    """The one object that stands for a type in this machine's byte order."""
+    return np.dtype(dtype)
 
 
 def _param(name: str, spec: Any) -> Param:

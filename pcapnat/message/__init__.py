@@ -4,7 +4,29 @@ May use wire and below, numpy, and dpkt to take messages apart. Touches nothing,
 their first bytes are read; everything read is a claim of whoever sent it.
 """
 
-from .excerpt import Excerpts, Picked, Picker
+from .carried import Carried, What
+from .event import EventKind, LinkEvents
+from .excerpt import Excerpts, Picked
+from .messages import Messages, messages
+from .name import DnsQueries, Names, Source
+from .picker import Picker
+from .speech import Application, Speech
 from .topic import Topic
 
-__all__ = ["Excerpts", "Picked", "Picker", "Topic"]
+__all__ = [
+    "Application",
+    "Carried",
+    "DnsQueries",
+    "EventKind",
+    "Excerpts",
+    "LinkEvents",
+    "Messages",
+    "Names",
+    "Picked",
+    "Picker",
+    "Source",
+    "Speech",
+    "Topic",
+    "What",
+    "messages",
+]

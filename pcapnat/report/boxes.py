@@ -9,10 +9,12 @@ import numpy as np
 from ..address import common_prefix, cover, network, texts
 from ..analysis import Analysis, Box
 from ..flow import Port, protocol_name
+from ..flow.socket import heard
 from ..nat import PortUse
 from ..table import Array
 from ..terms import Clock
 from .content import conversation_sections, socket_sections
+from .spoken import event_section, name_section, unusual_section
 from .words import Section, endpoint, plural, span, when
 
 
@@ -23,10 +25,16 @@ def analysis_sections(analysis: Analysis, limit: int) -> list[Section]:
         sections.append(_clocks(analysis.points, analysis.clocks))
     for box in analysis.boxes:
         sections += _box(box, limit)
+    said = analysis.messages
     if not analysis.boxes:
-        for port, s in zip(analysis.points, analysis.sockets, strict=True):
-            sections += conversation_sections(port.conversations, [], limit)
-            sections += socket_sections(s, [], limit)
+        for k, (port, s) in enumerate(zip(analysis.points, analysis.sockets, strict=True)):
+            speech = said[k].speech if said else None
+            sections += conversation_sections(port.conversations, [], limit, speech=speech)
+            sections += socket_sections(s, [], limit, heard(port.conversations, speech.topics) if speech else None)
+            sections += event_section(port.name, said[k], limit) if said else []
+    if said:
+        sections += unusual_section(analysis.points[0].conversations, said[0].speech, limit)
+        sections += name_section(analysis.points, said, limit)
     if analysis.notes:
         sections.append(Section("Notes", analysis.notes))
     return sections

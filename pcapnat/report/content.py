@@ -8,9 +8,11 @@ import numpy as np
 
 from ..address import texts
 from ..flow import Conversations, Sockets, protocol_name
-from ..flow.socket import ASKED, CONNECTS, LISTENS, ROLES
+from ..flow.socket import ASKED, CONNECTS, LISTENS, ROLES, Listener
+from ..message import Speech
 from ..ports import port_class, service
 from ..wire import LINKS, Capture, Interface, drop_lines
+from .spoken import speaks, spoken_at
 from .words import Section, endpoint, plural, span, when
 
 
@@ -94,8 +96,10 @@ MOST_COMMENTS = 20
 MOST_INTERFACES = 50
 
 
-def conversation_sections(c: Conversations, problems: list[str], limit: int, title: str = "Conversations") -> list[Section]:
-    """A table of the first `limit` conversations (0: all), and what was not shown."""
+def conversation_sections(
+    c: Conversations, problems: list[str], limit: int, title: str = "Conversations", speech: Speech | None = None
+) -> list[Section]:
+    """A table of the first `limit` conversations (0: all), and what was not shown. speech: what each of them speaks."""
     n = len(c) if limit == 0 else min(limit, len(c))
     shown = c if n == len(c) else c.take(slice(0, n))
     a, b = shown.addresses()
@@ -119,6 +123,7 @@ def conversation_sections(c: Conversations, problems: list[str], limit: int, tit
                 span(int(shown.last_ns[i] - shown.first_ns[i])),
                 histories[i],
                 states[i],
+                speaks(speech.application(i)) if speech else "",
                 service(proto, server_port),
             ]
         )
@@ -127,17 +132,17 @@ def conversation_sections(c: Conversations, problems: list[str], limit: int, tit
     section = Section(
         f"{title}: {total or 'none'}",
         [],
-        ["proto", "stream", "a", "b", "a→b", "b→a", "bytes a→b", "bytes b→a", "lasted", "history", "state", "usually"],
+        ["proto", "stream", "a", "b", "a→b", "b→a", "bytes a→b", "bytes b→a", "lasted", "history", "state", "speaks", "usually"],
         rows,
-        ["left", "right", "left", "left", "right", "right", "right", "right", "right", "left", "left", "left"],
+        ["left", "right", "left", "left", "right", "right", "right", "right", "right", "left", "left", "left", "left"],
     )
     if n < len(c):
         section.after.append(f"... and {len(c) - n:,} more: --limit 0 shows all, --format json gives them to a program")
     return [section, *([Section("Problems", problems)] if problems else [])]
 
 
-def socket_sections(s: Sockets, problems: list[str], limit: int) -> list[Section]:
-    """Listening sockets one by one; connecting ones by host, with the ports they used."""
+def socket_sections(s: Sockets, problems: list[str], limit: int, heard: dict[Listener, Counter[int]] | None = None) -> list[Section]:
+    """Listening sockets one by one; connecting ones by host, with the ports they used. heard: what was spoken with each that was called."""
     names = texts(s.address)
     sections = []
     order = sorted(
@@ -152,6 +157,7 @@ def socket_sections(s: Sockets, problems: list[str], limit: int) -> list[Section
                 endpoint(names[i], port),
                 ROLES[int(s.role[i])],
                 port_class(port),
+                spoken_at((heard or {}).get((int(s.proto[i]), int(s.address[i, 0]), int(s.address[i, 1]), port), Counter()), proto, port),
                 service(proto, port),
                 f"{s.conversations[i]:,}",
                 f"{s.peers[i]:,}",
@@ -162,9 +168,9 @@ def socket_sections(s: Sockets, problems: list[str], limit: int) -> list[Section
         Section(
             f"Services: {listening:,} listening, {asked:,} asked without an answer",
             [],
-            ["proto", "socket", "", "port class", "usually", "conversations", "clients"],
+            ["proto", "socket", "", "port class", "speaks", "usually", "conversations", "clients"],
             rows,
-            ["left", "left", "left", "left", "left", "right", "right"],
+            ["left", "left", "left", "left", "left", "left", "right", "right"],
         )
     )
     if limit and len(order) > limit:

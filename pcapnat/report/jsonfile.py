@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -12,12 +13,14 @@ import numpy as np
 from ..address import texts
 from ..analysis import Analysis, Box
 from ..flow import By, Conversations, Port, Sockets, protocol_name
-from ..flow.socket import ROLES
+from ..flow.socket import CONNECTS, ROLES, Listener, heard
+from ..message import Speech, Topic
 from ..nat import KINDS, PortUse, Translations
-from ..ports import port_class, service
+from ..ports import agrees, port_class, service
 from ..terms import Clock, Finding, Reason
 from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
+from .saidjson import application, said
 
 Json = dict[str, Any]
 
@@ -65,15 +68,17 @@ def info_json(capture: Capture) -> str:
     )
 
 
-def conversations_json(c: Conversations, path: str, problems: list[str], notes: Sequence[str] = ()) -> str:
+def conversations_json(c: Conversations, path: str, problems: list[str], notes: Sequence[str] = (), speech: Speech | None = None) -> str:
     """pcapnat.conversations/1."""
     head = {"schema": "pcapnat.conversations/1", "file": path, "problems": problems, "notes": list(notes)}
-    return _text({**head, "conversations": _conversations(c)})
+    return _text({**head, "conversations": _conversations(c, speech)})
 
 
-def _conversations(c: Conversations) -> list[Json]:
+def _conversations(c: Conversations, speech: Speech | None) -> list[Json]:
     a, b = c.addresses()
     client = {-1: None, 0: "a", 1: "b"}
+    named = [None] * len(c) if speech is None else [application(speech.application(i)) for i in range(len(c))]
+    server_port = np.where(c.client() == 1, c.a_port, c.b_port).tolist()
     columns = zip(
         c.proto.tolist(),
         a,
@@ -118,6 +123,8 @@ def _conversations(c: Conversations) -> list[Json]:
             "first_frame": frame,
             "icmp_errors": errors,
             "carries_tunnel": carries,
+            "usual_service": service(protocol_name(proto), server_port[i]) or None,
+            "application": named[i],
         }
         for i, (
             proto,
@@ -148,23 +155,30 @@ def _endpoint(address: str, port: int) -> Json:
     return {"address": address, "port": port if port >= 0 else None}
 
 
-def sockets_json(s: Sockets, path: str, problems: list[str], notes: Sequence[str] = ()) -> str:
+def sockets_json(
+    s: Sockets, path: str, problems: list[str], notes: Sequence[str] = (), heard: dict[Listener, Counter[int]] | None = None
+) -> str:
     """pcapnat.sockets/1."""
-    return _text({"schema": "pcapnat.sockets/1", "file": path, "problems": problems, "notes": list(notes), "sockets": _sockets(s)})
+    head = {"schema": "pcapnat.sockets/1", "file": path, "problems": problems, "notes": list(notes)}
+    return _text({**head, "sockets": _sockets(s, heard or {})})
 
 
-def _sockets(s: Sockets) -> list[Json]:
+def _sockets(s: Sockets, heard: dict[Listener, Counter[int]]) -> list[Json]:
     names = texts(s.address)
     out = []
     for i in range(len(s)):
         proto, port = protocol_name(int(s.proto[i])), int(s.port[i])
+        usual, listener = service(proto, port), (int(s.proto[i]), int(s.address[i, 0]), int(s.address[i, 1]), port)
+        spoken = sorted({Topic(t).label for t in heard.get(listener, ())}) if s.role[i] != CONNECTS else []
         out.append(
             {
                 "proto": proto,
                 "endpoint": _endpoint(names[i], port),
                 "role": ROLES[int(s.role[i])],
                 "port_class": port_class(port),
-                "usual_service": service(proto, port) or None,
+                "usual_service": usual or None,
+                "speaks": spoken,
+                "unusual": not all(agrees(usual, protocol) for protocol in spoken),
                 "conversations": int(s.conversations[i]),
                 "peers": int(s.peers[i]),
                 "packets_out": int(s.packets_out[i]),
@@ -181,12 +195,16 @@ def analysis_json(analysis: Analysis) -> str:
     document: Json = {
         "schema": "pcapnat.analysis/1",
         "points": [_point(p, c) for p, c in zip(analysis.points, analysis.clocks, strict=True)],
-        "boxes": [_box(box) for box in analysis.boxes],
+        "boxes": [_box(box, analysis) for box in analysis.boxes],
         "notes": analysis.notes,
     }
+    for point, m in zip(document["points"], analysis.messages, strict=False):
+        point |= said(m)
     if not analysis.boxes:
-        for point, port, s in zip(document["points"], analysis.points, analysis.sockets, strict=True):
-            point["conversations"], point["sockets"] = _conversations(port.conversations), _sockets(s)
+        speech: list[Speech | None] = [m.speech for m in analysis.messages] or [None for _ in analysis.points]
+        for point, port, s, spoken in zip(document["points"], analysis.points, analysis.sockets, speech, strict=True):
+            point["conversations"] = _conversations(port.conversations, spoken)
+            point["sockets"] = _sockets(s, heard(port.conversations, spoken.topics) if spoken else {})
     return _text(document)
 
 
@@ -213,13 +231,15 @@ def _finding(finding: Finding[Any]) -> Json:
     return {"value": finding.value, "support": finding.support, "against": finding.against, "note": finding.note}
 
 
-def _box(box: Box) -> Json:
+def _box(box: Box, analysis: Analysis) -> Json:
     identity = box.crossing.identity
+    speech = {port.name: m.speech for port, m in zip(analysis.points, analysis.messages, strict=False)}
+    spoken = speech.get(box.crossing.here.name), speech.get(box.crossing.there.name)
     return {
         "between": [box.crossing.here.name, box.crossing.there.name],
         "kind": _finding(box.kind),
-        "translations": _translations(box.translations),
-        "leaks": _translations(box.leaks),
+        "translations": _translations(box.translations, *spoken),
+        "leaks": _translations(box.leaks, *spoken),
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
@@ -230,7 +250,8 @@ def _box(box: Box) -> Json:
     }
 
 
-def _translations(t: Translations) -> list[Json]:
+def _translations(t: Translations, here: Speech | None, there: Speech | None) -> list[Json]:
+    """there: what conversations speak at the outer point, for those that the inner one does not tell; a hairpin has no outer one."""
     names = [texts(column) for column in (t.inside_src, t.inside_dst, t.outside_src, t.outside_dst)]
     by = {value: By(value).names() for value in np.unique(t.by).tolist()}
     columns = zip(
@@ -291,6 +312,7 @@ def _translations(t: Translations) -> list[Json]:
             "confidence": round(confidence, 6),
             "by": by[rests_on],
             "conversations": {"inside": inside, "outside": outside},
+            "application": _spoken(here, inside) or (None if hairpin else _spoken(there, outside)),
         }
         if hairpin:
             row["hairpin"] = True
@@ -298,6 +320,10 @@ def _translations(t: Translations) -> list[Json]:
             row["tcp_ended"] = True
         rows.append(row)
     return rows
+
+
+def _spoken(speech: Speech | None, conversation: int) -> Json | None:
+    return application(speech.application(conversation)) if speech else None
 
 
 def _mappings(box: Box) -> list[Json]:

@@ -21,6 +21,8 @@ from pcapnat.flow import vote as v
 from pcapnat.kernel import digest, kernel, load16, load16le, load32, load32le, load64, mix, native, prepare, signed
 from pcapnat.kernel import engine as kernel_engine
 from pcapnat.kernel.engine import INNER, KERNELS, Kernel
+from pcapnat.message import messages
+from pcapnat.pipeline import conversations
 from pcapnat.table import Table, column
 from pcapnat.terms import Point, Selection
 from pcapnat.wire.xpress import unpack, unpack_plain
@@ -399,6 +401,7 @@ def columns(port: Any) -> dict[str, Any]:
     """All arrays of what a capture point showed, by name."""
     tables = {name: value for name, value in vars(port).items() if isinstance(value, Table)}
     arrays = {name: value for name, value in vars(port).items() if isinstance(value, np.ndarray)}
+    tables["picked"] = port.picked.excerpts
     return arrays | {f"{name}.{column}": getattr(table, column) for name, table in tables.items() for column in table.columns}
 
 
@@ -459,6 +462,7 @@ def test_every_kernel_gives_the_same_both_ways(
         assert len(mine) > 40
         assert mine.keys() == other.keys()
         assert [name for name in mine if not np.array_equal(mine[name], other[name])] == [], path
+        assert plain.picked.data == native_way.picked.data
         ports.setdefault(path, (plain, native_way))
     for path in captures:
         outer = path.replace("inside.", "outside.")
@@ -473,6 +477,16 @@ def test_every_kernel_gives_the_same_both_ways(
         assert plain_cross.unmatched_here == native_cross.unmatched_here
         one, two = plain_cross.matches, native_cross.matches
         assert [name for name in one.columns if not np.array_equal(getattr(one, name), getattr(two, name))] == [], path
+    for path in captures:
+        plain_speech, said = conversations(path)[2], messages(ports[path][0].picked)
+        with natively():
+            for k in KERNELS:
+                k.native = counted(k)
+            assert np.array_equal(conversations(path)[2].topics, plain_speech.topics)
+            other_said = messages(ports[path][1].picked)
+        assert said.texts == other_said.texts
+        for one, two in ((said.queries, other_said.queries), (said.names, other_said.names), (said.events, other_said.events)):
+            assert [name for name in one.columns if not np.array_equal(getattr(one, name), getattr(two, name))] == [], path
     packed = bytes.fromhex("ffffff1f61626317000fff2601")  # no bundled capture is compressed as Windows' traces are
     with natively():
         for k in KERNELS:

@@ -15,7 +15,7 @@ from wire.made_files import enhanced, interface, section
 
 from pcapnat import analyze
 from pcapnat.analysis import Analysis
-from pcapnat.flow import observe, sockets
+from pcapnat.flow import heard, observe, sockets
 from pcapnat.pipeline import conversations, inspect
 from pcapnat.report import (
     Section,
@@ -177,8 +177,8 @@ def test_analysis_document(scenario: str) -> None:
 
 def test_conversation_documents(captures: list[str]) -> None:
     for path in captures:
-        capture, found = conversations(path)
-        told = document(conversations_json(found, path, capture.problems))
+        capture, found, speech = conversations(path)
+        told = document(conversations_json(found, path, capture.problems, speech))
         assert told["schema"] == "pcapnat.conversations/1"
         assert lacks(told, CONVERSATIONS) == []
         assert [c["id"] for c in told["conversations"]] == list(range(len(found)))
@@ -197,8 +197,8 @@ def test_info_documents(captures: list[str]) -> None:
 
 def test_socket_documents(captures: list[str]) -> None:
     for path in captures:
-        capture, found = conversations(path)
-        told = document(sockets_json(sockets(found), path, capture.problems))
+        capture, found, speech = conversations(path)
+        told = document(sockets_json(sockets(found), path, capture.problems, heard(found, speech.topics)))
         assert told["schema"] == "pcapnat.sockets/1"
         assert lacks(told, {"file": TEXT, "problems": [TEXT], "sockets": [{"proto": TEXT, "endpoint": ENDPOINT, "role": TEXT}]}) == []
 
@@ -325,9 +325,9 @@ def test_hostile_file_and_point_names(name: str, tmp_path: Path) -> None:
     clean(terminal(analysis_sections(analysis, 40))).encode("utf-8")
     told = document(analysis_json(analysis))
     assert told["points"][0]["name"] == name
-    capture, found = conversations(str(path))
+    capture, found, speech = conversations(str(path))
     clean(terminal(info_sections(inspect(str(path))))).encode("utf-8")
-    clean(terminal(conversation_sections(found, capture.problems, 40))).encode("utf-8")
+    clean(terminal(conversation_sections(found, capture.problems, 40, speech=speech))).encode("utf-8")
     assert document(info_json(capture))["file"] == str(path)
 
 

@@ -40,7 +40,7 @@ def expected(row: dict[str, str]) -> tuple[int | None, str]:
 
 def pairs(path: str) -> dict[str, int]:
     """Distinct pairs of endpoints, as the oracle counts them."""
-    _, c = pipeline.conversations(path)
+    _, c, _ = pipeline.conversations(path)
     found = {}
     for name, proto in (("tcp_pairs", 6), ("udp_pairs", 17)):
         mine = c.proto == proto
