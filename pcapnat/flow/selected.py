@@ -49,6 +49,7 @@ class SelectedTracker:
         if picked.chosen is not None:
             self.about = self.about[_leave_out(batch, ~picked.chosen)]
             self.conversation = np.where(picked.chosen, self.conversation, np.int32(-1))
+            self.reverse = self.reverse * picked.chosen
             self._count(batch)
         else:
             self.stray_fragments = self._here.stray_fragments

@@ -167,7 +167,7 @@ class Displayed:
         buffer = bytearray(1 << 16)
         got = self._tshark.readinto(memoryview(buffer))
         *lines, self._rest = (self._rest + buffer[:got]).split(b"\n")
-        self._found += [int(line) for line in lines if line.strip().isdigit()]
+        self._found += [int(line) for line in lines if len(line) < 19 and line.strip().isdigit()]
         if got:
             return
         self._ended = True

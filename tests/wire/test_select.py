@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_etl import NDIS, buffer, event, fragment, head
 from made_files import enhanced, interface, section, stdin
 from packet_script import pcap, script, write
 
@@ -231,6 +232,20 @@ def test_display_filter_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(via, "program", lambda: None)
     with pytest.raises(CaptureError, match="tshark is not installed"):
         chosen(path, Selection(display="udp"))
+
+
+def test_trace_logs(tmp_path: Path) -> None:
+    """A trace log's packets are counted and filtered like others; tshark cannot read it."""
+    path = tmp_path / "a.etl"
+    events = b"".join(event(NDIS, 1001, fragment(frame.data)) for frame in FRAMES)
+    path.write_bytes(head() + buffer(events, size=4096))
+    assert chosen(str(path), Selection(filter="udp"))[0] == [4, 6]
+    assert chosen(str(path), Selection(filter="udp", first=5)) == (
+        [4],
+        ["-c: only the first 5 frames were read", "-f left out 4 of 5 frames"],
+    )
+    with pytest.raises(CaptureError, match="cannot read ETL"):
+        chosen(str(path), Selection(display="udp"))
 
 
 def test_filter_of_standard_input() -> None:
