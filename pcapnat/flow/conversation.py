@@ -9,8 +9,9 @@ from ..kernel import SEED
 from ..table import Array, Table, column
 from ..wire import Batch
 from . import life as t
+from .parts import LEFT, PARTS
 from .tcp import histories, states
-from .track import FRESH, LEFT, PARTS, TOTAL, TOTALS, spread, track
+from .track import FRESH, TOTAL, TOTALS, spread, track
 
 PROTOCOLS = {
     1: "icmp",

@@ -178,7 +178,7 @@ def test_analysis_document(scenario: str) -> None:
 def test_conversation_documents(captures: list[str]) -> None:
     for path in captures:
         capture, found, speech = conversations(path)
-        told = document(conversations_json(found, path, capture.problems, speech))
+        told = document(conversations_json(found, path, capture.problems, capture.notes, speech))
         assert told["schema"] == "pcapnat.conversations/1"
         assert lacks(told, CONVERSATIONS) == []
         assert [c["id"] for c in told["conversations"]] == list(range(len(found)))
@@ -283,7 +283,8 @@ def test_colour_is_bold_titles_only() -> None:
 def test_pages_of_bundled_captures(scenario: str) -> None:
     analysis = pair(scenario)
     page = clean(terminal(analysis_sections(analysis, 0)))
-    assert "Between inside and outside: a NAT" in page
+    kind = "a proxy or user-space NAT" if scenario == "slirp-user-nat" else "a NAT"
+    assert f"Between inside and outside: {kind}" in page
     assert f"Mappings: {len(analysis.boxes[0].mappings):,}" in page
     limited = clean(terminal(analysis_sections(analysis, 1)))
     assert len(limited) < len(page)
