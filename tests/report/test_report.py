@@ -198,7 +198,7 @@ def test_info_documents(captures: list[str]) -> None:
 def test_socket_documents(captures: list[str]) -> None:
     for path in captures:
         capture, found, speech = conversations(path)
-        told = document(sockets_json(sockets(found), path, capture.problems, heard(found, speech.topics)))
+        told = document(sockets_json(sockets(found), path, capture.problems, capture.notes, heard(found, speech.topics)))
         assert told["schema"] == "pcapnat.sockets/1"
         assert lacks(told, {"file": TEXT, "problems": [TEXT], "sockets": [{"proto": TEXT, "endpoint": ENDPOINT, "role": TEXT}]}) == []
 
