@@ -193,7 +193,9 @@ class Capture:
         if isinstance(self._file, Unpacked):
             self._file.frames = self.frames
         if left == len(self.buf):
-            self.buf = np.concatenate([self.buf[self.start : self.end], np.zeros(len(self.buf), np.uint8)])
+            larger = np.zeros(2 * left, np.uint8)  # of which only what is filled takes memory
+            larger[:left] = self.buf
+            self.buf = larger
         elif self.start:
             self.buf[:left] = self.buf[self.start : self.end].copy()
         self.base += self.start

@@ -18,8 +18,8 @@ from seeds import PACKERS
 
 from pcapnat.kernel.primitives import MASK64, MIX_A, MIX_B, mix
 
-SIZE = 700_000
-"""Bytes of a file made of many equal parts: as long as the longer captures in test suites."""
+SIZE = 400_000
+"""Bytes of a file made of many equal parts: as long as the longer captures in test suites, and enough for what grows by its square."""
 HEAD, RAW, NG = pcap_head("<"), pcap_head("<", link=101), section("<") + interface("<")
 FRAME = ether(0x0800, ip4(17, udp()))
 PACKET = ip4(17, udp())
@@ -81,6 +81,8 @@ PACKED = [
     Hostile("zstd members of a byte", lambda: many(zstandard.compress(HEAD), zstandard.compress(ONE))),
     Hostile("zstd frames to skip", lambda: many(zstandard.compress(HEAD), b"\x50\x2a\x4d\x18" + bytes(4)), "", 0),
     Hostile("lz4 members of a byte", lambda: many(lz4.frame.compress(HEAD), lz4.frame.compress(ONE))),
+    Hostile("a frame of 100 MB in gzip", lambda: PACKERS["gzip"](pcap_head("<", link=231, snaplen=1 << 27) + struct.pack(
+        "<IIII", 1, 1, 100 << 20, 100 << 20)) + PACKERS["gzip"](MEGA) * 100, "", 1),
     Hostile("a trace of nothing in gzip", lambda: bomb("gzip", me.head(size=4096), 300), "unpacks to more than 500 times"),
     Hostile("a trace of small unused buffers in gzip", lambda: bomb("gzip", me.head(), 130), "more than 250,000 buffers"),
 ]
@@ -108,9 +110,9 @@ CONTAINERS = [
     Hostile("trace buffers that promise 64 MB", lambda: many(me.head(), me.buffer(b"")[:4] + struct.pack("<I", 64 << 20)
             + me.buffer(b"")[8:]), "damaged buffers", 0),
     Hostile("packed trace buffers of small events", lambda: many(me.head(), me.buffer((struct.pack("<HBB", 8, 0, 0x90) + bytes(4)) * 8000,
-            compressed=True)), "unpack to more than 20 times", 0),
+            compressed=True)), "this trace holds no packets", 0),
     Hostile("packed trace buffers that all overlap", lambda: me.head() + me.buffer(
-        me.event(me.NDIS, 1001, me.fragment(bytes(20))) * 400, compressed=True) * 1500, "unpack to more than 20 times"),
+        me.event(me.NDIS, 1001, me.fragment(bytes(20))) * 400, compressed=True) * 2000, "unpack to more than 20 times"),
     Hostile("a trace of interfaces", lambda: me.head() + b"".join(me.buffer(b"".join(me.event(
         me.NDIS, 1001, me.fragment(b"x", miniport=500 * i + j)) for j in range(500))) for i in range(12)), "", 6000),
     Hostile("interfaces", lambda: section("<") + interface("<") * 120_000, "an interface block behind 100000 others", 0),
