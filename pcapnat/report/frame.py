@@ -135,7 +135,7 @@ def value_text(name: str, value: Any) -> str:
         return f"{value} ({DIRECTIONS.get(value, '?')})"
     if name == "kind":
         return f"{value} ({Tunnel(value).name.replace('_', ' ')})"
-    return f"{value:#x}" if name == "key" and value > 0xFFFFFFFF else str(value)
+    return f"{value:#x}" if name in ("key", "digest") and value > 0xFFFFFFFF else str(value)
 
 
 def _rows(columns: dict[str, Column], values: dict[str, Any]) -> list[list[str]]:

@@ -25,7 +25,7 @@ MARKS = {
     Flag.GROUP: "Sent to an IP multicast or the limited broadcast address.",
     Flag.KEY: "The payload, and what a NAT leaves alone of the headers, has a fingerprint.",
     Flag.IN_QUERY: "An ICMP query or its reply: it belongs to a conversation by its identifier.",
-    Flag.BAD_TIME: "The file's time does not fit 64 bits of nanoseconds and was clamped.",
+    Flag.BAD_TIME: "The file's time lies beyond the year 2116 (or before 1823) and was clamped.",
     Flag.SPI: "In place of ports it has the SPI of ESP, or the call of PPTP's GRE, in two halves.",
     Flag.PROTECTED: "The body of the 802.11 or MACsec frame is encrypted.",
     Flag.DEEP: "More tunnels in one another than are followed: the columns hold the eighth's packet.",

@@ -80,7 +80,7 @@ class Single:
         if name in ("eth_dst", "eth_src"):
             return self.has_macs[name == "eth_src"]
         if name in ("payload_at", "payload_len"):
-            return bool(self.row.payload_at)
+            return bool(self.row.payload_at or self.row.payload_len)
         return bool(value) if name in IF_GIVEN else value >= 0 if name == "offset" else True
 
 
@@ -107,7 +107,7 @@ NEEDS = {
     "key": Flag.KEY,
 }
 """Marks of which one must be set for a column to mean something."""
-IF_GIVEN = {"direction", "packet_id", "ethertype"}
+IF_GIVEN = {"direction", "packet_id", "ethertype", "digest"}
 """Columns whose 0 says that there is none."""
 
 

@@ -33,7 +33,7 @@ def test_as_the_reader_has_it(case: Case) -> None:
     for name, value in case.columns.items():
         assert getattr(frame.row, name) == value, name
         assert name in columns or not value, name
-    always = {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "key"}
+    always = {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "key", "digest"}
     assert {n for n, v in columns.items() if v and v != (0, 0)} <= set(case.columns) | always
     assert (frame.quoted is None) == (case.quoted is None)
 
@@ -67,7 +67,7 @@ def test_tunnels_deeper_than_are_followed() -> None:
 
 def test_what_is_not_decoded_has_no_columns() -> None:
     """A link type we do not know: what the file says, and no more."""
-    assert set(taken(DATA, 147).columns()) == {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags"}
+    assert set(taken(DATA, 147).columns()) == {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "payload_at", "payload_len"}
 
 
 def test_every_column_says_when_it_holds() -> None:
