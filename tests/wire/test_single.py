@@ -67,7 +67,8 @@ def test_tunnels_deeper_than_are_followed() -> None:
 
 def test_what_is_not_decoded_has_no_columns() -> None:
     """A link type we do not know: what the file says, and no more."""
-    assert set(taken(DATA, 147).columns()) == {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "payload_at", "payload_len"}
+    told = {"time_ns", "offset", "cap_len", "wire_len", "interface", "flags", "payload_at", "payload_len"}
+    assert set(taken(DATA, 147).columns()) == told
 
 
 def test_every_column_says_when_it_holds() -> None:
