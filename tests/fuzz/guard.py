@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from pcapnat.kernel import engine, primitives
-from pcapnat.wire import transport
+from pcapnat.wire import notes, transport
 
 
 class OutOfBoundsError(AssertionError):
@@ -69,5 +69,6 @@ def _digest(buf: Any, at: int, length: int) -> int:
 @contextmanager
 def guarded() -> Iterator[None]:
     """Plain kernels get guarded arrays."""
-    with mock.patch.object(engine, "_view", _view), mock.patch.object(transport, "digest", _digest):
+    digests = (mock.patch.object(module, "digest", _digest) for module in (notes, transport))
+    with mock.patch.object(engine, "_view", _view), next(digests), next(digests):
         yield

@@ -113,13 +113,14 @@ def test_points_of_a_trace(tmp_path: Path) -> None:
 
     assert (port("component 7").conversation >= 0).tolist() == [True, False, False, False] * 5
     assert port("component 7").facts.component.tolist() == [7] * 5
-    assert port("component 7").problems == []
+    assert port("component 7").problems == [f"{path}: @component 7 left out 15 of 20 frames"]
     both, one = port("component 8"), port("component 8 edge 2")
     assert both.facts.edge.tolist() == [1, 2] * 5
-    assert both.problems == [f"{path}: component 8 shows packets at 2 edges, once each; 'component 8 edge 1' takes one"]
+    assert both.problems == [f"{path}: @component 8 left out 10 of 20 frames",
+                             f"{path}: component 8 shows packets at 2 edges, once each; 'component 8 edge 1' takes one"]
     assert one.facts.carrier.tolist() == list(range(2, 20, 4))
     assert (one.conversation >= 0).tolist() == [False, False, True, False] * 5
-    assert one.problems == []
+    assert one.problems == [f"{path}: @component 8 edge 2 left out 15 of 20 frames"]
     whole = port(None)
     assert len(whole.facts) == 20
     assert whole.problems == [f"{path}: 3 interfaces of Windows taken as one point: a packet counts at each of them; `pcapnat info` lists "
