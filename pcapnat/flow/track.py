@@ -25,7 +25,6 @@ from .life import (
     LAST,
     LIFE,
     LOW32,
-    MARKS,
     NEXT,
     PACKETS_AB,
     PACKETS_BA,
@@ -44,8 +43,6 @@ IP, PORTS, TCP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
 
 TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED, LEFT, FRESH = range(6)
 TOTALS = 6
-DATA = 0x10001 << DATA_LETTER
-"""In MARKS: either end has sent data."""
 PARTS = 1 << 12
 """Fragmented datagrams that are remembered: a newer one may take the place of an older one."""
 DATAGRAM, OWNER, LAST_PART, BATCH = range(4)
@@ -320,16 +317,16 @@ def follow(
         reverse[i] = d
         if flags & FRAGMENT:
             first_part(parts, datagram(p, i), c, d, first_row, totals, conversation, reverse)
-        before = life[c, MARKS]
+        new = 0
         life[c, PACKETS_AB + d] += 1
         life[c, BYTES_AB + d] += p.wire_len[i]
         if time > life[c, LAST]:
             life[c, LAST] = time
         if flags & TCP:
-            follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
+            new = follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
         elif p.payload_len[i] > 0:
-            note(life, c, d, 1 << DATA_LETTER)
-        if (life[c, MARKS] ^ before) & DATA:
+            new = note(life, c, d, 1 << DATA_LETTER)
+        if new & 1 << DATA_LETTER:
             fresh[totals[FRESH]] = i
             totals[FRESH] += 1
     return quote, outer
