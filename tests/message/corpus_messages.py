@@ -27,8 +27,8 @@ from pcapnat.terms import CaptureError, Point
 ENDINGS = (".pcap", ".pcapng", ".cap", ".pcap.gz", ".pcapng.gz")
 LARGEST = 30 << 20
 FIELDS = (
-    "frame.number", "tcp.stream", "udp.stream", "frame.protocols", "arp.opcode", "icmpv6.type", "dhcp.option.dhcp", "dhcpv6.msgtype", "stp.type",
-    "lldp.chassis.id.mac", "cdp.ttl", "dns.id", "dns.flags.response", "dns.qry.name", "dns.flags.rcode", "dns.a",
+    "frame.number", "tcp.stream", "udp.stream", "frame.protocols", "arp.opcode", "icmpv6.type", "dhcp.option.dhcp", "dhcpv6.msgtype",
+    "stp.type", "lldp.chassis.id.mac", "cdp.ttl", "dns.id", "dns.flags.response", "dns.qry.name", "dns.flags.rcode", "dns.a",
     "dns.aaaa", "tls.handshake.extensions_server_name", "http.host", "lldp.time_to_live",
     "dns.flags.opcode",
 )  # fmt: skip
