@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from corpus_messages import by_tshark, by_us
 from made_messages import CLIENT, SERVER, arp, client_hello, dhcp, dns_query, dns_record, dns_response, icmp6, option, read, tcp, udp
 from packet_script import START_NS, Frame, write
 
 from pcapnat.flow import observe
-from pcapnat.message import messages
+from pcapnat.message import EventKind, messages
 from pcapnat.terms import Point
 
 needs_tshark = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+ROGUE = Path(__file__).with_name("rogue-dhcp.pcap")
+"""A client's port of a Linux bridge: busybox' udhcpc asks, two dnsmasq answer (tcpdump in network namespaces made for this project)."""
 UNFINISHED = {"host": "tshark waits for the end of a request whose later segments the capture cut, and then names no host"}
 
 
@@ -22,7 +26,7 @@ UNFINISHED = {"host": "tshark waits for the end of a request whose later segment
 def test_bundled_captures(captures: list[str]) -> None:
     """Every ARP, neighbor discovery and DHCP message, every DNS query and answer with its code, hosts by stream; nothing beyond."""
     counted: dict[str, int] = {}
-    for path in captures:
+    for path in [*captures, str(ROGUE)]:
         port, _ = observe(Point("here", (path,)), 64)
         theirs, mine = by_tshark(Path(path)), by_us(port, messages(port.picked))
         for field in {*theirs, *mine}:
@@ -52,3 +56,15 @@ def test_made_messages(tmp_path: Path) -> None:
     theirs, mine = by_tshark(Path(path)), by_us(port, said)
     assert {field: values for field, values in mine.items() if values} == {field: values for field, values in theirs.items() if values}
     assert mine["sni"] == {(0, "sni.example"), (1, "sni.example")}
+
+
+def test_two_dhcp_servers() -> None:
+    """What a diagnosis of a rogue server needs: each offer's server, by transaction, and the routers they give."""
+    port, _ = observe(Point("here", (str(ROGUE),)), 64)
+    said = messages(port.picked)
+    offers = np.flatnonzero(said.events.kind == EventKind.DHCP_OFFER).tolist()
+    by_transaction: dict[Any, set[Any]] = {}
+    for k in offers:
+        by_transaction.setdefault(said.details[k]["transaction"], set()).add(said.details[k]["server"])
+    assert by_transaction["87619e12"] == {"10.9.8.2", "192.168.66.2"}
+    assert {said.details[k]["routers"][0] for k in offers} == {"10.9.8.1", "192.168.66.1"}  # type: ignore[index]
