@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..kernel import inner
+from ..kernel import inner, signed
 
 # Columns of `life`, one row per conversation, arranged so that a frame touches few cache lines.
 TUPLE, LAST, MARKS, FIRST, PACKETS_AB, PACKETS_BA, BYTES_AB, BYTES_BA = range(8)
@@ -35,11 +35,11 @@ OUT_OF_ORDER_NS = 3_000_000
 
 
 @inner
-def note(life: Any, c: int, d: int, letters: int) -> None:
-    """Record history letters (a mask, bit 1 the first letter) that this direction has not shown before."""
+def note(life: Any, c: int, d: int, letters: int) -> int:
+    """Record history letters (a mask, bit 1 the first letter) that this direction has not shown before; returns those."""
     new = letters & ~(life[c, MARKS] >> 16 * d)
     if new == 0:
-        return
+        return 0
     life[c, MARKS] |= new << 16 * d
     for letter in range(1, 12):
         if new >> letter & 1:
@@ -50,11 +50,13 @@ def note(life: Any, c: int, d: int, letters: int) -> None:
                 life[c, HISTORY] |= code << (5 * n)
             else:
                 life[c, HISTORY_MORE] |= code << (5 * (n - LETTERS_A_WORD))
+    return signed(new)
 
 
 @inner
-def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window: int, length: int, time: int) -> None:
-    """One TCP segment's mark on its conversation."""
+def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window: int, length: int, time: int) -> int:
+    """One TCP segment's mark on its conversation; returns history letters of its direction that are new."""
+    new = 0
     me = SIDE_A + d * SIDE
     other = SIDE_B - d * SIDE
     fin, syn, rst, has_ack = bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 4 & 1
@@ -90,12 +92,12 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
             and life[c, MARKS] & 1 << (SYNACK_LETTER + 16 * (1 - d))
         ):
             life[c, RTT_NS] = time - life[c, SYN_NS]
-        note(life, c, d, letters)
+        new = note(life, c, d, letters)
     elif letters & 1 << SYN_LETTER:
         life[c, SYN_NS] = time  # sent again: the handshake's round trip counts from the latest
 
     if rst:  # a reset carries no stream bytes, whatever text it holds
-        return
+        return new
     span = length + (syn | fin)
     end = (seq + span) & LOW32
     expected = life[c, me + NEXT]
@@ -119,6 +121,7 @@ def follow_tcp(life: Any, c: int, d: int, bits: int, seq: int, ack: int, window:
         repeated = (ack == life[c, me + ACKED]) & (life[c, me + REPEATED] >> 32 == window)
         life[c, me + ACKED] = ack
         life[c, me + REPEATED] = life[c, me + REPEATED] + (1 if span == 0 else 0) if repeated else window << 32
+    return new
 
 
 @inner

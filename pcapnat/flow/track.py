@@ -47,8 +47,6 @@ IP, PORTS, TCP, UDP, ICMP, QUOTE, FRAGMENT, TUNNEL, SPI = (
 TOTAL, TCP_STREAMS, UDP_STREAMS, TOUCHED = range(4)
 FRESH = LEFT + 1
 TOTALS = 6
-DATA = 0x10001 << DATA_LETTER
-"""In MARKS: either end has sent data."""
 USED = 1 << 62
 """Set in every used slot of the hash table: with it a slot holds the conversation's number itself, 0 included."""
 # Masking an index that cannot be negative tells the compiler so; it then leaves out Python's handling of negative
@@ -190,16 +188,17 @@ def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, seed: int, 
 
 
 @inner
-def tally(p: Any, i: int, life: Any, c: int, d: int, flags: Any, bits: int, time: int) -> None:
-    """Frame i counts for conversation c in direction d."""
+def tally(p: Any, i: int, life: Any, c: int, d: int, flags: Any, bits: int, time: int) -> int:
+    """Frame i counts for conversation c in direction d; returns history letters of its direction that are new."""
     life[c, PACKETS_AB + d] += 1
     life[c, BYTES_AB + d] += p.wire_len[i]
     if time > life[c, LAST]:
         life[c, LAST] = time
     if flags & TCP:
-        follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
-    elif p.payload_len[i] > 0:
-        note(life, c, d, 1 << DATA_LETTER)
+        return follow_tcp(life, c, d, bits, signed(p.seq[i]), signed(p.ack[i]), signed(p.window[i]), signed(p.payload_len[i]), time)
+    if p.payload_len[i] > 0:
+        return note(life, c, d, 1 << DATA_LETTER)
+    return 0
 
 
 @inner
@@ -318,9 +317,7 @@ def follow(
         reverse[i] = d
         if flags & FRAGMENT:
             first_part(parts, datagram(p, i), c, d, first_row, totals, conversation, reverse)
-        before = life[c, MARKS]
-        tally(p, i, life, c, d, flags, bits, time)
-        if (life[c, MARKS] ^ before) & DATA:
+        if tally(p, i, life, c, d, flags, bits, time) & 1 << DATA_LETTER:
             fresh[totals[FRESH]] = i
             totals[FRESH] += 1
     return quote, outer

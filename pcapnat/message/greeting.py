@@ -146,7 +146,7 @@ def smb(data: bytes) -> Said:
     command, answer, body = int.from_bytes(message[12:14], "little"), message[16] & 1, message[64:]
     if command == TREE_CONNECT and not answer:
         at, size = int.from_bytes(body[4:6], "little"), int.from_bytes(body[6:8], "little")
-        return Said(message[at : at + min(size, 512)].decode("utf-16-le", "replace"))
+        return Said(message[at : at + min(size, 512)].decode("utf-16-le", "replace").rstrip("\0"))
     if command == NEGOTIATE and answer:
         dialect = int.from_bytes(body[4:6], "little")
         return Said(details={"dialect": DIALECTS.get(dialect, f"{dialect:04x}")})

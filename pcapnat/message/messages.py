@@ -105,11 +105,10 @@ class _Reading:
                 events, good = read(e, self.data, rows)
                 self.bad(topic, rows[~good])
                 self.tables.append(events)
-        rows = self.rows_of(NDP)
-        if len(rows):
-            kind = self.data[e.start[rows]]
-            for i, event in self.each(NDP, _more_of_ndp, rows[((kind == 134) | (kind == 137)) & (e.size[rows] >= 16)]):
-                self.told.append((int(e.row[i]), event.details))
+        rows = np.flatnonzero((e.topic == NDP) & (e.size >= 16))
+        kind = self.data[e.start[rows]]
+        for i, event in self.each(NDP, _more_of_ndp, rows[(kind == 134) | (kind == 137)]):
+            self.told.append((int(e.row[i]), event.details))
 
     def one_by_one(self, topic: int, read: Callable[[bytes], Event]) -> None:
         """Messages that are read by themselves."""

@@ -74,7 +74,8 @@ TYPES = {
 
 def ndp(e: Excerpts, data: Array, rows: Array) -> tuple[LinkEvents, Array]:
     """Neighbor discovery: events, and which of `rows` made sense."""
-    icmp = data[e.start[rows]]
+    icmp = np.zeros(len(rows), np.uint8)
+    icmp[e.size[rows] > 0] = data[e.start[rows[e.size[rows] > 0]]]
     fixed = np.zeros(256, np.int64)
     kinds = np.zeros(256, np.uint8)
     for kind, (event, head) in TYPES.items():

@@ -42,7 +42,7 @@ LONGEST = 2048
 """Bytes of one message that are kept: a TLS greeting with post-quantum keys is as long."""
 TRIED = 48
 """What a conversation speaks is kept in a byte: its topic, or TRIED + n when n payloads did not tell; and two marks."""
-TRIES = 6
+TRIES = 4
 """Payloads of a conversation that are looked at."""
 MORE = 64
 """Mark: what was said first goes on (TLS) or is answered (SSH) by the next payload."""

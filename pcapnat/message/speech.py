@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,11 +55,8 @@ class Speech:
         self._picked = picked
         self._read: dict[int, Application | None] = {}
         self._count: Counter[int] = Counter()
-        conversation = picked.excerpts.conversation
-        rows = np.flatnonzero(conversation >= 0)
-        self._order = rows[np.argsort(conversation[rows], kind="stable")].tolist()
-        counts = np.bincount(conversation[rows], minlength=len(self.topics))
-        self._starts = np.append(0, np.cumsum(counts)).tolist()
+        self._order: list[int] = []
+        self._sorted: list[int] | None = None
 
     def read_all(self) -> None:
         """Read what nobody else reads, up to MOST_READ of a protocol, so that what makes no sense is counted."""
@@ -74,7 +72,12 @@ class Speech:
         return self._read[conversation]
 
     def _application(self, conversation: int, topic: Topic) -> Application:
-        rows = self._order[self._starts[conversation] : min(self._starts[conversation + 1], self._starts[conversation] + MOST_OF_ONE)]
+        if self._sorted is None:
+            of = self._picked.excerpts.conversation
+            order = np.argsort(of, kind="stable")
+            self._order, self._sorted = order.tolist(), of[order].tolist()
+        start, stop = bisect_left(self._sorted, conversation), bisect_right(self._sorted, conversation)
+        rows = self._order[start : min(stop, start + MOST_OF_ONE)]
         said = Application(topic.label)
         reader = READERS.get(int(topic))
         if not rows or not reader:

@@ -51,7 +51,7 @@ def _names(m: Messages) -> Json:
 def _queries(m: Messages) -> Json:
     q = m.queries
     first = q.transaction == np.arange(len(q))
-    ended = Counter(_code(code) for code in q.code[first].tolist())
+    ended = Counter(_code(code) or "no answer" for code in q.code[first].tolist())
     shown = q.take(slice(0, MOST_LISTED))
     columns = zip(*(getattr(shown, name).tolist() for name in q.columns), strict=True)
     listed = []
