@@ -343,6 +343,7 @@ def _forget_output() -> None:
 
 def main() -> None:
     """Entry point: 0 nothing found, 1 a diagnosis, 2 could not run, with one line and no traceback for what a user can cause."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads for matrices, of which there are none, spin for 0.1 s
     gc.disable()  # one answer and the end: looking for garbage in between costs a tenth of the time and finds none
     sys.exit(_status())
 

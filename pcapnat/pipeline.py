@@ -19,7 +19,7 @@ from .wire import (
     Progress,
     View,
     Witnesses,
-    batches,
+    batches_ahead,
     checksums,
     compared,
     glance,
@@ -56,7 +56,7 @@ def conversations(
     kernel.prepare(frames, say)
     capture, tracker = Capture(path, via=via, most=selection.first), tracker_for(frames, selection, carriers=True)
     picker = Picker()
-    for batch in batches(capture, 0, progress, selector=selector(capture, selection)):
+    for batch in batches_ahead(capture, progress, selector(capture, selection)):
         tracker.feed(batch)
         picker.feed(batch, tracker.conversation, tracker.rows, tracker.fresh)
     if say:

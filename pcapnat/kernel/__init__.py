@@ -15,13 +15,14 @@ turns it into a float: making the code fails then); no allocation, no exception,
 wrap goes through `mix`; branches that few frames take are `cold` functions of arrays and numbers.
 """
 
-from .engine import Kernel, cold, inner, kernel, prepare
+from .engine import Kernel, cold, compiled, inner, kernel, prepare
 from .primitives import SEED, digest, load16, load16le, load32, load32le, load64, mix, signed
 
 __all__ = [
     "SEED",
     "Kernel",
     "cold",
+    "compiled",
     "inner",
     "kernel",
     "prepare",

@@ -144,19 +144,24 @@ def prepare(frames: int, say: Callable[[str], None] | None = None) -> str:
         for k in KERNELS:
             k.native = None
         return "plain"
-    if all(k.native for k in KERNELS):
+    if compiled():
         return "native"
     if wish != "native" and frames < PLAIN_WHEN_READY:
         return "plain"
-    from . import native
+    from . import native as made
 
-    if not native.ready(KERNELS, INNER):
+    if not made.ready(KERNELS, INNER):
         if wish != "native" and frames < PLAIN_WHEN_NOT_READY:
             return "plain"
         if say:
             say("preparing: compiling the packet kernels for this machine, once (about 15 seconds)")
-    native.load(KERNELS, INNER)
+    made.load(KERNELS, INNER)
     return "native"
+
+
+def compiled() -> bool:
+    """Whether every kernel runs as machine code now."""
+    return all(k.native for k in KERNELS)
 
 
 PLAIN_WHEN_READY = 4_000

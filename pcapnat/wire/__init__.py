@@ -4,6 +4,7 @@ May use kernel, table, terms and numpy; zstandard and lz4 to unpack, dpkt as a w
 alone starts a program, tshark. Never judges: a strange packet is a mark.
 """
 
+from .ahead import batches_ahead
 from .capture import Capture, Interface
 from .checksum import Checksum, State, checksums, meaning
 from .choose import Chosen, choose
@@ -48,6 +49,7 @@ __all__ = [
     "View",
     "Witnesses",
     "batches",
+    "batches_ahead",
     "checksums",
     "compared",
     "choose",

@@ -153,7 +153,8 @@ class Capture:
         self.buf = np.zeros(CHUNK, np.uint8)
         self.start = self.end = self.base = 0
         self.columns = Frames.empty(rows)
-        self._interrupted = False
+        self._spare: tuple[np.ndarray[Any, np.dtype[np.uint8]], Frames] | None = None
+        self._given = self._interrupted = False
         self._ending = ""
         self._file = self._open()
         try:
@@ -187,6 +188,10 @@ class Capture:
         if self.path != "-":
             self._file.close()
 
+    def alternate(self) -> None:
+        """From now on, leave a chunk's arrays alone until the next chunk but one is asked for."""
+        self._spare = np.zeros(len(self.buf), np.uint8), Frames.empty(len(self.columns))
+
     def fill(self) -> bool:
         """Move what is left to the buffer's start and read more behind it; False at the end of the file."""
         left = self.end - self.start
@@ -196,8 +201,14 @@ class Capture:
             larger = np.zeros(2 * left, np.uint8)  # of which only what is filled takes memory
             larger[:left] = self.buf
             self.buf = larger
+        elif self._spare and self._given:
+            used, rest = self.buf, self.buf[self.start : self.end]
+            self.buf = self._spare[0] if len(self._spare[0]) == len(used) else np.zeros(len(used), np.uint8)
+            self.buf[:left] = rest
+            self._spare = used, self._spare[1]
         elif self.start:
             self.buf[:left] = self.buf[self.start : self.end].copy()
+        self._given = False
         self.base += self.start
         self.start, self.end = 0, left
         try:
@@ -321,12 +332,15 @@ class Capture:
                         count_drops(self.drops, self.columns, facts)
                     self.noted = False
                     yield Chunk(self.buf, self.columns, count, self.base, facts)
+                    if self._spare:
+                        self._given = True
+                        self.columns, self._spare = self._spare[1], (self._spare[0], self.columns)
                 if why != FULL and (why != MORE or self.ended or not self.fill()):
                     break
             self._finish(why)
         finally:
             self.close()
-            self.buf, self.columns = np.zeros(0, np.uint8), Frames.empty(0)  # of what was read, the counts stay
+            self.buf, self.columns, self._spare = np.zeros(0, np.uint8), Frames.empty(0), None  # of what was read, the counts stay
 
     def _enough(self, most: int) -> bool:
         """Whether so many frames were read; if not, the next chunk has room for what is missing only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from threading import Lock
 from typing import NamedTuple
 
@@ -73,14 +74,20 @@ def selector(capture: Capture, selection: Selection, interface: str | None = Non
 
 
 def batches(
-    capture: Capture, limit: int = 0, progress: Progress | None = None, store: Store | None = None, selector: Selector | None = None
+    capture: Capture,
+    limit: int = 0,
+    progress: Progress | None = None,
+    store: Store | None = None,
+    selector: Selector | None = None,
+    sets: int = 1,
 ) -> Iterator[Batch]:
     """Decode a capture's frames batch by batch; limit is the payload bytes a fingerprint covers (0: make none).
 
-    Without a store, each batch's packets are overwritten by the next one's. A selector only says which frames are meant.
+    Without a store, each batch's packets are overwritten by the next one's (with `sets` 2 by those of the next but one). A selector
+    only says which frames are meant.
     """
     try:
-        yield from _batches(capture, limit, progress, store, selector)
+        yield from _batches(capture, limit, progress, store, selector, sets)
         if capture.most is not None and capture.frames >= capture.most:
             capture.notes.append(f"-c: only the first {capture.most} frames were read")
         if selector:
@@ -90,23 +97,32 @@ def batches(
             selector.close()
 
 
-def _batches(capture: Capture, limit: int, progress: Progress | None, store: Store | None, selector: Selector | None) -> Iterator[Batch]:
-    reused: Packets | None = None
+@dataclass
+class _Tables:
+    """What is written to for a batch, again and again; none of it before it is needed."""
+
+    packets: Packets | None = None
     quoted: Quoted | None = None
     outer: Outer | None = None
+
+
+def _batches(
+    capture: Capture, limit: int, progress: Progress | None, store: Store | None, selector: Selector | None, sets: int
+) -> Iterator[Batch]:
     links = layouts([])
     row = 0
-    for chunk in capture.chunks():
-        if quoted is None or outer is None or len(quoted) < chunk.count:
-            quoted, outer = Quoted.empty(len(chunk.frames)), Outer.empty(max(2 * len(chunk.frames), 1000))
+    for chunk, reused in zip(capture.chunks(), cycle([_Tables() for _ in range(sets)]), strict=False):
+        if reused.quoted is None or reused.outer is None or len(reused.quoted) < chunk.count:
+            reused.quoted, reused.outer = Quoted.empty(len(chunk.frames)), Outer.empty(max(2 * len(chunk.frames), 1000))
+        quoted, outer = reused.quoted, reused.outer
         if len(links) != len(capture.interfaces):
             links = layouts(capture.links[: len(capture.interfaces)])
         if store:
             packets = store.room(chunk.count)
         else:
-            if reused is None or len(reused) < chunk.count:
-                reused = Packets.empty(len(chunk.frames))
-            packets = reused
+            if reused.packets is None or len(reused.packets) < chunk.count:
+                reused.packets = Packets.empty(len(chunk.frames))
+            packets = reused.packets
             for name in Packets.columns if limit else READ_WITHOUT_MARK:
                 getattr(packets, name)[: chunk.count] = 0
         used = decode(chunk.buf, chunk.frames, chunk.count, chunk.base, links, packets, quoted, outer, limit)
