@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..message import Picked
+from ..message import Collected
 from ..table import Array
 from ..wire import Flag, Outer, PacketFacts, Packets, Quoted, Texts
 from .conversation import Conversations
@@ -34,7 +34,7 @@ class Port:
     """The headers around packets in tunnels."""
     stray_fragments: int = 0
     """Fragments that belong to no conversation, as the first of their datagram was not seen in time."""
-    picked: Picked = field(default_factory=Picked.none)
+    picked: Collected = field(default_factory=Collected.none)
     """The messages whose content is read, and what each conversation speaks."""
     facts: PacketFacts = field(default_factory=lambda: PacketFacts.empty(0))
     """What Windows' tools say of packets; nothing in most captures."""

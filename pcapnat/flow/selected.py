@@ -14,7 +14,7 @@ import numpy as np
 from ..kernel import kernel, signed
 from ..table import Array
 from ..terms import Selection
-from ..wire import Batch, Flag, Packets, Picked, leave_out
+from ..wire import Batch, Flag, Meant, Packets, leave_out
 from . import life as t
 from .conversation import Conversations, Tracker, grown
 from .life import BASE, FIRST, FIRST_ROW, LAST, LIFE, NEXT, PACKETS_AB, PACKETS_BA, RTT_NS, SIDE_A, SIDE_B
@@ -38,7 +38,7 @@ class SelectedTracker:
 
     def feed(self, batch: Batch) -> None:
         """Take up the next frames; those that are left out are made nothing of in the batch."""
-        picked = batch.picked or Picked(None, None)
+        picked = batch.picked or Meant(None, None)
         if self._whole:
             self._whole.feed(batch)
         if picked.here is not None:

@@ -6,7 +6,7 @@ their first bytes are read; everything read is a claim of whoever sent it.
 
 from .carried import Carried, What
 from .event import EventKind, LinkEvents
-from .excerpt import Excerpts, Picked
+from .excerpt import Collected, Excerpts
 from .messages import Messages, messages
 from .name import DnsQueries, Names, Source
 from .picker import Picker
@@ -22,7 +22,7 @@ __all__ = [
     "LinkEvents",
     "Messages",
     "Names",
-    "Picked",
+    "Collected",
     "Picker",
     "Source",
     "Speech",

@@ -34,7 +34,7 @@ class Excerpts(Table):
 
 
 @dataclass
-class Picked:
+class Collected:
     """Excerpts with their bytes.
 
     spoken: (c,) topic of each conversation, 0 if not known. left: messages that found no room, by topic; left_ns: when the
@@ -48,7 +48,7 @@ class Picked:
     left_ns: int | None = None
 
     @classmethod
-    def none(cls) -> Picked:
+    def none(cls) -> Collected:
         """Nothing picked, of no conversations."""
         return cls(Excerpts.empty(0), b"", np.zeros(0, np.uint8))
 

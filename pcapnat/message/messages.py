@@ -16,7 +16,7 @@ from .bridge import cdp, lldp, stp
 from .dhcp import dhcp, dhcp6
 from .dns import BAD, CUT, FULL
 from .event import Detail, Event, EventKind, LinkEvents, from_events
-from .excerpt import Picked
+from .excerpt import Collected
 from .name import LAST_NS, SECOND, Asked, DnsQueries, Lease, Names, Texts, asked
 from .neighbor import arp, ndp, redirect, router
 from .speech import FIRST_ONLY, MALFORMED, Speech
@@ -53,7 +53,7 @@ class Messages:
 class _Reading:
     """One pass over what was picked, counting what could not be read."""
 
-    def __init__(self, picked: Picked):
+    def __init__(self, picked: Collected):
         self.picked = picked
         self.data: Array = np.frombuffer(picked.data, np.uint8)
         self.malformed: Counter[Topic] = Counter()
@@ -184,7 +184,7 @@ def _more_of_ndp(data: bytes) -> Event:
     return router(data) if data[0] == 134 else redirect(data)
 
 
-def messages(picked: Picked) -> Messages:
+def messages(picked: Collected) -> Messages:
     """Read what was picked. Nothing that a message holds stops this: what makes no sense is counted."""
     reading = _Reading(picked)
     reading.link()

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..table import Array, Table, column
 from .dns import AAAA, CUT, NETBIOS, PTR, A, Heads, Records, in_segments, name_text, read_dns, reverse_address
-from .excerpt import Picked
+from .excerpt import Collected
 from .topic import DNS, DNS_TCP, LLMNR, MDNS, NBNS, Topic
 
 MOST_TEXTS = 20_000
@@ -121,7 +121,7 @@ class Asked(NamedTuple):
     marks: Array
 
 
-def asked(picked: Picked, data: Array, texts: Texts, leases: Iterable[Lease]) -> Asked:
+def asked(picked: Collected, data: Array, texts: Texts, leases: Iterable[Lease]) -> Asked:
     """Names and queries of everything picked; data: the bytes of `picked` as an array."""
     e = picked.excerpts
     rows = np.flatnonzero(np.isin(e.topic, (DNS, MDNS, LLMNR, NBNS)))
@@ -143,7 +143,7 @@ def asked(picked: Picked, data: Array, texts: Texts, leases: Iterable[Lease]) ->
     return Asked(names, queries, topics, heads.marks)
 
 
-def _queries(picked: Picked, excerpt: Array, topics: Array, heads: Heads, question: Array) -> DnsQueries:
+def _queries(picked: Collected, excerpt: Array, topics: Array, heads: Heads, question: Array) -> DnsQueries:
     """Queries with their responses, matched by conversation, identifier and question.
 
     Queries of one such key belong to one transaction until it is answered; one after that begins another.
@@ -193,7 +193,7 @@ def _queries(picked: Picked, excerpt: Array, topics: Array, heads: Heads, questi
 
 
 def _names(
-    picked: Picked,
+    picked: Collected,
     excerpt: Array,
     topics: Array,
     heads: Heads,

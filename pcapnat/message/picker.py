@@ -8,7 +8,7 @@ import numpy as np
 
 from ..table import Array
 from ..wire import Batch
-from .excerpt import Excerpts, Picked
+from .excerpt import Collected, Excerpts
 from .pick import BYTES, LEFT, LEFT_NS, MOST_BYTES, MOST_EXCERPTS, ROWS, TRIED, USED, overhear, pick
 from .topic import NOT_KNOWN, Topic
 
@@ -45,7 +45,7 @@ class Picker:
         else:
             overhear(*here, look, *there)
 
-    def finish(self, number: Array, conversations: int) -> Picked:
+    def finish(self, number: Array, conversations: int) -> Collected:
         """Everything picked. number: the row in Conversations of each conversation fed (-1: dropped), -1 at its end."""
         excerpts = self._out.take(slice(0, int(self._used[ROWS])))
         if (np.diff(excerpts.row) < 0).any():  # halves of a greeting are sought ahead of what lies between them
@@ -58,7 +58,7 @@ class Picker:
         spoken[number[:-1][: len(known)][kept]] = known[kept]
         left = Counter({t: int(self._used[LEFT + t]) for t in Topic if self._used[LEFT + t]})
         data = self._data[: int(self._used[BYTES])].tobytes()
-        return Picked(excerpts, data, spoken, left, int(self._used[LEFT_NS]) if left else None)
+        return Collected(excerpts, data, spoken, left, int(self._used[LEFT_NS]) if left else None)
 
 
 def _longer(array: Array, least: int) -> Array:

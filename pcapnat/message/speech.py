@@ -15,7 +15,7 @@ from ..terms import Endpoint
 from .carried import stun
 from .dhcp import labels
 from .event import Detail
-from .excerpt import Picked
+from .excerpt import Collected
 from .greeting import Said, banner, http, sip, smb, ssh, tls
 from .topic import DNS, DNS_TCP, FTP, HTTP, LLMNR, MDNS, NBNS, SIP, SMB, SSH, STUN, TLS, Topic
 
@@ -47,7 +47,7 @@ class Speech:
     messages made no sense, were cut off by the capture, or were one too many to be read.
     """
 
-    def __init__(self, picked: Picked) -> None:
+    def __init__(self, picked: Collected) -> None:
         self.topics = picked.spoken
         self.malformed: Counter[Topic] = Counter()
         self.cut: Counter[Topic] = Counter()
@@ -97,7 +97,7 @@ class Speech:
         return said
 
 
-def _greeting(picked: Picked, rows: list[int]) -> Said:
+def _greeting(picked: Collected, rows: list[int]) -> Said:
     """TLS: what is said first may go on in the next segment."""
     e, data = picked.excerpts, picked.bytes_of(rows[0])
     if len(rows) > 1 and e.size[rows[0]] == e.whole[rows[0]] and (int(e.seq[rows[0]]) + len(data)) & 0xFFFFFFFF == int(e.seq[rows[1]]):
@@ -105,7 +105,7 @@ def _greeting(picked: Picked, rows: list[int]) -> Said:
     return tls(data)
 
 
-def _banners(picked: Picked, rows: list[int]) -> Said:
+def _banners(picked: Collected, rows: list[int]) -> Said:
     """SSH: the server's software, taken to be that of the lower port, and both ends' where both were seen."""
     e = picked.excerpts
     found = {(int(e.sport[i]) > int(e.dport[i])): ssh(picked.bytes_of(i)).name for i in rows[:2]}
@@ -113,7 +113,7 @@ def _banners(picked: Picked, rows: list[int]) -> Said:
     return Said(names.get("server", next(iter(names.values()))), details=dict(names))
 
 
-def _shares(picked: Picked, rows: list[int]) -> Said:
+def _shares(picked: Collected, rows: list[int]) -> Said:
     """SMB: the dialect agreed on, and the first share beside the one for pipes."""
     details: dict[str, Detail] = {}
     shares: list[str] = []
@@ -127,7 +127,7 @@ def _shares(picked: Picked, rows: list[int]) -> Said:
     return Said(next((s for s in shares if not s.upper().endswith("\\IPC$")), shares[0] if shares else ""), details=details)
 
 
-def _mapped(picked: Picked, rows: list[int]) -> Said:
+def _mapped(picked: Collected, rows: list[int]) -> Said:
     """STUN: the address that the server saw."""
     for i in rows:
         for _, address, port in stun(picked.bytes_of(i)):
@@ -135,7 +135,7 @@ def _mapped(picked: Picked, rows: list[int]) -> Said:
     return Said()
 
 
-def _question(picked: Picked, rows: list[int]) -> Said:
+def _question(picked: Collected, rows: list[int]) -> Said:
     """DNS and its relatives: the first name asked for."""
     data = picked.bytes_of(rows[0])
     if picked.excerpts.topic[rows[0]] == DNS_TCP:
@@ -143,11 +143,11 @@ def _question(picked: Picked, rows: list[int]) -> Said:
     return Said(labels(data[12:]) if data[4:6] != b"\0\0" else "")
 
 
-def _one(read: Callable[[bytes], Said]) -> Callable[[Picked, list[int]], Said]:
+def _one(read: Callable[[bytes], Said]) -> Callable[[Collected, list[int]], Said]:
     return lambda picked, rows: read(picked.bytes_of(rows[0]))
 
 
-READERS: dict[int, Callable[[Picked, list[int]], Said]] = {
+READERS: dict[int, Callable[[Collected, list[int]], Said]] = {
     TLS: _greeting,
     HTTP: _one(http),
     SSH: _banners,

@@ -13,7 +13,7 @@ from .marks import MARKS, marks
 from .notes import drop_lines
 from .packets import Flag, Frames, Outer, Packets, Quoted
 from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read, selector
-from .select import Picked, leave_out
+from .select import Meant, leave_out
 from .single import Single, Tag, single
 from .tunnel import Tunnel
 from .view import Agree, Row, View, compared, mac, own_view
@@ -36,7 +36,7 @@ __all__ = [
     "Outer",
     "PacketFacts",
     "Packets",
-    "Picked",
+    "Meant",
     "Progress",
     "Quoted",
     "Row",

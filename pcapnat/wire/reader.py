@@ -15,7 +15,7 @@ from .capture import Capture, Chunk
 from .decode import decode
 from .link import layouts
 from .packets import Outer, Packets, Quoted
-from .select import Picked, Selector
+from .select import Meant, Selector
 from .source import BOMB_FRAMES, FRAME_BYTES
 from .windows import PacketFacts
 
@@ -43,7 +43,7 @@ class Batch:
     outers: int
     chunk: Chunk
     facts: PacketFacts | None = None
-    picked: Picked | None = None
+    picked: Meant | None = None
 
 
 class Store:

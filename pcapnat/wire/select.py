@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .moment import Moment
 
 
-class Picked(NamedTuple):
+class Meant(NamedTuple):
     """here: frames of the interface that is meant; chosen: frames that are selected, all of them `here`. None: all."""
 
     here: Array | None
@@ -73,7 +73,7 @@ class Selector:
                 capture.path, f"-Y needs tshark to read the file, which cannot unpack {capture.compression}: `{unpack}` first"
             )
 
-    def pick(self, chunk: Chunk) -> Picked:
+    def pick(self, chunk: Chunk) -> Meant:
         """The next chunk's frames that are meant."""
         count = chunk.count
         if self.first_ns is None:
@@ -104,7 +104,7 @@ class Selector:
             chosen &= shown
             self._count("-Y", before, chosen)
         self.frames += count
-        return Picked(here, chosen if self.narrow else None)
+        return Meant(here, chosen if self.narrow else None)
 
     def _here(self, chunk: Chunk, interface: str) -> Array:
         if len(self.capture.interfaces) > self.met:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_messages import arp, client_hello, dhcp, dns_query, dns_record, dns_response, icmp6, llc, option, read, tcp, udp
 from packet_script import START_NS, Frame
 
-from pcapnat.message import Excerpts, Picked, Topic, messages
+from pcapnat.message import Collected, Excerpts, Topic, messages
 from pcapnat.message import carried as c
 from pcapnat.message import greeting as g
 from pcapnat.message.bridge import cdp, lldp, stp
@@ -47,7 +47,7 @@ def test_each_reader(reader: Callable[[bytes], Any], start: bytes, rest: bytes) 
 ALL = [t for t in Topic if EACH >> t & 1 or ONCE >> t & 1 or SOME >> t & 1 or t <= Topic.CDP]
 
 
-def made(items: list[tuple[Topic, bytes, int]]) -> Picked:
+def made(items: list[tuple[Topic, bytes, int]]) -> Collected:
     """Excerpts of given topics and bytes, some cut, each third one in the conversation of the one before."""
     e = Excerpts.empty(len(items))
     data = b""
@@ -59,7 +59,7 @@ def made(items: list[tuple[Topic, bytes, int]]) -> Picked:
         data += body
         if e.conversation[i] >= 0:
             spoken[e.conversation[i]] = topic
-    return Picked(e, data, spoken)
+    return Collected(e, data, spoken)
 
 
 ITEM = st.tuples(st.sampled_from(ALL), st.builds(bytes.__add__, st.sampled_from(STARTS), st.binary(max_size=120)), st.integers(0, 1))
@@ -89,9 +89,7 @@ GOOD = (
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from(GOOD), st.integers(0, 2000), st.integers(0, 255), st.integers(0, 2000)), min_size=1, max_size=6)
-)
+@given(st.lists(st.tuples(st.sampled_from(GOOD), st.integers(0, 2000), st.integers(0, 255), st.integers(0, 2000)), min_size=1, max_size=6))
 def test_damaged_frames(damage: list[tuple[bytes, int, int, int]]) -> None:
     """One byte changed, and the end cut off: read from the file on, plain."""
     frames = []
