@@ -1,8 +1,8 @@
 """The benchmark of `pcapnat conversations` against `tshark -q -z conv,tcp`, run by hand.
 
-    python tests/bench/conversations.py [--keep DIR] [--frames N] [--part N] [--runs N] [--tshark-runs N]
+    python tests/bench/conversations.py [--keep DIR] [--frames N] [--part N] [--runs N] [--tshark-runs N] [--pin]
 
-Times whole processes on captures made by generate.py, pinned to one core, with the files in the page cache and output thrown
+Times whole processes on captures made by generate.py (--pin: on one core), with the files in the page cache and output thrown
 away (POSIX systems): pcapnat on all frames (5,000,000, small payload), and pcapnat and tshark on a file of the first of them
 (1,000,000). Prints the median seconds and frames per second of each, the ratio, peak resident memory, and pcapnat's marginal
 rate: the frames between the two files over the difference of their times, which is what is left when starting up costs nothing.
@@ -74,7 +74,9 @@ def warm(path: Path) -> None:
 def once(command: list[str]) -> tuple[float, int]:
     """Run a command to its end, output thrown away: wall seconds and peak resident bytes."""
     begin = time.perf_counter()
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # As installed: the interpreter may keep what it compiled, wherever this one is told not to.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert child.stderr
     said = child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
@@ -94,9 +96,9 @@ def measure(command: list[str], path: Path, runs: int) -> Run:
     return Run(statistics.median(seconds), f"{seconds[0]:.2f}..{seconds[-1]:.2f}", max(r[1] for r in results))
 
 
-def pin() -> str:
-    """Keep this process and its children on one core, where the system can; says which."""
-    if not hasattr(os, "sched_setaffinity"):
+def pin(wanted: bool) -> str:
+    """If wanted, keep this process and its children on one core, where the system can; says which."""
+    if not wanted or not hasattr(os, "sched_setaffinity"):
         return "not pinned"
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
@@ -114,7 +116,7 @@ def bench(args: argparse.Namespace, folder: Path) -> None:
     whole, head = make(folder, args.frames, args.part)
     pcapnat = shlex.split(args.command) if args.command else PCAPNAT
     name = args.command or "pcapnat conversations"
-    print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, {pin()}")
+    print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, {pin(args.pin)}")
     once([*pcapnat, str(head)])  # not timed: compiles the kernels if this machine has not got them yet
     print(f"{'':<36} {'frames':>10} {'median s':>9} {'from..to':>14} {'runs':>5} {'frames/s':>12} {'peak MB':>8}")
     ours = measure([*pcapnat, str(whole)], whole, args.runs)
@@ -141,6 +143,7 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=1_000_000, help="frames of the file that tshark reads too")
     parser.add_argument("--runs", type=int, default=5, help="of pcapnat, per file")
     parser.add_argument("--tshark-runs", type=int, default=1)
+    parser.add_argument("--pin", action="store_true", help="every process on one core")
     parser.add_argument("--command", help="what to time in place of pcapnat conversations; the capture is added as the last argument")
     args = parser.parse_args()
     args.part = min(args.part, args.frames)

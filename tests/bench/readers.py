@@ -2,7 +2,7 @@
 
     python tests/bench/readers.py [--keep DIR] [--frames N] [--runs N]
 
-Whole processes, one after the other, pinned to one core, files in the page cache, output thrown away. Fast programs read all
+Whole processes, one after the other (--pin: on one core), files in the page cache, output thrown away. Fast programs read all
 frames; slow ones only as many of the first as they can in reasonable time, and so does pcapnat beside each of them: the ratio
 is of wall times on the same file. Peers that are not installed are named and left out (Debian: argus-client argus-server nfdump
 tcpdump tshark; pip: dpkt scapy pyshark).
@@ -84,12 +84,13 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the captures here, and use those that are there")
     parser.add_argument("--frames", type=int, default=5_000_000)
     parser.add_argument("--runs", type=int, default=5, help="of pcapnat, per file")
+    parser.add_argument("--pin", action="store_true", help="every process on one core")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = (args.keep or Path(folder)).resolve()
         place.mkdir(parents=True, exist_ok=True)
         whole, _ = make(place, args.frames, min(1_000_000, args.frames))
-        print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, {pin()}")
+        print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, {pin(args.pin)}")
         once([*PCAPNAT, str(whole)])  # not timed: compiles the kernels if this machine has not got them yet
         ours: dict[int, Run] = {}
         for peer in COMMANDS:
