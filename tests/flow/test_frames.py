@@ -74,12 +74,14 @@ def conversation(host: str, shift: tuple[int, int] = (0, 0), data: bytes = strea
                  port: int = 40000) -> list[bytes]:  # fmt: skip
     """A handshake, a stream from the client cut in pieces, answers, and the end. shift: of the client's and the server's numbers."""
     s, t = 1000 + shift[0], 5000 + shift[1]
-    frames = [tcp(host, 2, s, 0, ident=1, port=port), tcp(">" + host, 18, t, s + 1, ident=1, port=port), tcp(host, 16, s + 1, t + 1, ident=2, port=port)]
+    frames = [tcp(host, 2, s, 0, ident=1, port=port), tcp(">" + host, 18, t, s + 1, ident=1, port=port),
+              tcp(host, 16, s + 1, t + 1, ident=2, port=port)]  # fmt: skip
     for k, at in enumerate(range(0, len(data), cut)):
         piece = data[at : at + cut]
         frames.append(tcp(host, 24, s + 1 + at + extra * (at > 0), t + 1, piece, ident=3 + k, port=port))
     end = s + 1 + len(data) + extra
-    return [*frames, tcp(">" + host, 24, t + 1, end, stream(200, port), ident=2, port=port), tcp(host, 17, end, t + 201, ident=60, port=port),
+    return [*frames, tcp(">" + host, 24, t + 1, end, stream(200, port), ident=2, port=port),
+            tcp(host, 17, end, t + 201, ident=60, port=port),
             tcp(">" + host, 17, t + 201, end + 1, ident=3, port=port), tcp(host, 16, end + 1, t + 202, ident=61, port=port)]  # fmt: skip
 
 
