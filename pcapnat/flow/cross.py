@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..kernel import together
 from ..table import Array, Table, column
 from ..terms import Clock, Reason
 from . import clock as clocks
@@ -110,13 +111,14 @@ def _frames(crossing: Crossing, kept: bool) -> None:
     """Which frame is which, in every matched conversation that is one and the same on both sides."""
     here, there, m = crossing.here, crossing.there, crossing.matches
     at_here, at_there = Members(here), Members(there)
+    together(at_here.sort, at_there.sort)
     pairs, matched_there = [], np.zeros(0, np.int64)
     for hairpin, port, members, clock in ((0, there, at_there, crossing.clock), (1, here, at_here, Clock(0, 0, 0, 0))):
         number = np.flatnonzero((m.hairpin == hairpin) & (m.ended == 0))
         if len(number):
             rows, sides = (m.here[number], m.there[number]), (at_here, members)
-            found = align(here, port, sides, rows, m.flip[number], clock, kept)
-            pairs.append(frame_pairs(found, sides, rows, number))
+            found = align(here, port, sides, rows, m.flip[number], number, clock, kept)
+            pairs.append(frame_pairs(found))
             matched_there = matched_there if hairpin else rows[1]
     crossing.frames = FramePairs.join(pairs)
     f, whole = crossing.frames, m.ended == 0
@@ -196,9 +198,12 @@ def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[A
 
 
 def _pair_ids(one: Array, other: Array) -> Array:
-    """A number per different (address, address)."""
-    _, back = np.unique(np.column_stack([one, other]), axis=0, return_inverse=True)
-    return np.asarray(back.ravel())
+    """A number per different (address, address); two that share one are as rare as any two 64-bit hashes that are equal."""
+    mixed = np.zeros(len(one), np.uint64)
+    for half in (one[:, 0], one[:, 1], other[:, 0], other[:, 1]):
+        mixed = (mixed ^ half) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
 
 
 def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:

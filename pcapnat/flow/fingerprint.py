@@ -8,10 +8,11 @@ log2(m n) bits less; beyond MANY combinations it proves nothing and costs nothin
 from __future__ import annotations
 
 from enum import IntFlag
+from functools import partial
 
 import numpy as np
 
-from ..kernel import SEED
+from ..kernel import SEED, together
 from ..table import Array, Table, column
 from . import vote as v
 from .port import Port
@@ -76,10 +77,13 @@ class Index:
         self.speaking_there = np.zeros(len(self.there.conversations), np.uint8)
         self._families = [_Family(number, self) for number in families]
         self._plain = self._families[0]
-        for family in self._families:
+
+        def enter(family: _Family) -> None:
             family.enter(here, 0, wanted_here, self.speaking_here)
             if there is not None and wanted_there is not None:
                 family.enter(there, 1, wanted_there, self.speaking_there)
+
+        together(*(partial(enter, family) for family in self._families))
 
     def keeps_identification(self) -> bool:
         """Whether the box leaves IP identifications alone, as most do: not if many frames that can only be one another differ in it."""
