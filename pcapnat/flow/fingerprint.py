@@ -30,6 +30,7 @@ class By(IntFlag):
     FAR_END = v.FAR_END
     PACKET_ID = v.PACKET_ID
     STREAM = v.IN_STREAM
+    TIME = v.TIME
 
     def names(self) -> list[str]:
         """As the JSON document writes them."""
@@ -37,7 +38,7 @@ class By(IntFlag):
 
 
 WORDS = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
-         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream"}  # fmt: skip
+         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream", By.TIME: "time"}  # fmt: skip
 assert WORDS.keys() == set(By)
 
 
