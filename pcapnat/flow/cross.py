@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..table import Array, Table, column
 from ..terms import Clock, Reason
 from . import clock as clocks
 from .assign import assign
+from .clock import Step, Travel
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .frames import FramePairs, Members, align, frame_pairs, lone
@@ -87,12 +88,19 @@ def cross(here: Port, there: Port) -> Crossing:
 
         numbered = identity.known(here, there)
         if numbered and len(numbered[1]):
-            clock = clocks.compare(*_travel(index, candidates), here.first_ns)
+            clock = clocks.compare(*_travel(index, candidates)[:3], here.first_ns)
             _judge(candidates, here, there, clock)
             without, _ = _with_streams(here, there, _matches(candidates, *assign(candidates)[:2]), clock)
             candidates = identity.added(candidates, numbered[1])
     travel = _travel(index, candidates)
-    clock = clocks.compare(*travel, here.first_ns)
+    clock, steps = clocks.stepped(travel, here.first_ns)
+    shown = there
+    if steps:
+        index.other = index.there = there = _set_back(there, steps)
+        candidates = index.candidates(kept)
+        travel = _travel(index, candidates)
+        clock = clocks.compare(*travel[:3], here.first_ns)
+        clock.notes += [_says(shown, step) for step in steps]
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = assign(candidates)
     matches = _matches(candidates, chosen, margin)
@@ -101,21 +109,36 @@ def cross(here: Port, there: Port) -> Crossing:
     _judge(timed, here, there, clock)
     matches = Matches.join([matches, _matches(timed, *assign(timed)[:2])])
     hairpins = _hairpins(here, matches)
-    crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
+    crossing = Crossing(here, shown, Matches.join([matches, hairpins]), clock)
     if numbered:
         crossing.identity = numbered[0]
         if without is not None:
             identity.check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
-    _frames(crossing, kept)
+    _frames(crossing, there, kept)
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
 
 
-def _frames(crossing: Crossing, kept: bool) -> None:
-    """Which frame is which, in every matched conversation that is one and the same on both sides."""
-    here, there, m = crossing.here, crossing.there, crossing.matches
+def _set_back(port: Port, steps: list[Step]) -> Port:
+    """The same point, its times as if nobody had set a clock."""
+    p = port.packets
+    times = p.time_ns.copy()
+    for step in steps:
+        times[step.row :] -= step.step_ns
+    return replace(port, packets=type(p)(**{name: times if name == "time_ns" else getattr(p, name) for name in p.columns}))
+
+
+def _says(port: Port, step: Step) -> str:
+    seconds = step.step_ns / 1e9
+    way = "further ahead" if seconds > 0 else "further behind"
+    return f"from frame {step.row + 1} at {port.name} on, its clock is {abs(seconds):.3f} s {way}: one of the two was set"
+
+
+def _frames(crossing: Crossing, there: Port, kept: bool) -> None:
+    """Which frame is which, in every matched conversation that is one and the same on both sides. there: with times by one clock."""
+    here, m = crossing.here, crossing.matches
     at_here, at_there = Members(here), Members(there)
     together(at_here.sort, at_there.sort)
     pairs, matched_there = [], np.zeros(0, np.int64)
@@ -145,7 +168,7 @@ def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tu
     return Matches.join([matched, more]), clock
 
 
-def _travel(index: Index, candidates: Candidates) -> tuple[Array, Array, Array]:
+def _travel(index: Index, candidates: Candidates) -> Travel:
     """When frames of pairs beyond doubt passed either port, and which way, each frame's fingerprint occurring once on either side."""
     trusted = np.full(len(index.here.conversations), -1, np.int64)
     if len(candidates):

@@ -15,6 +15,7 @@ import numpy as np
 from ..kernel import SEED, together
 from ..table import Array, Table, column
 from . import vote as v
+from .clock import Travel
 from .port import Port
 
 
@@ -121,17 +122,18 @@ class Index:
             there_last=rows[:, v.THERE_LAST].copy(),
             delay=base + (rows[:, v.DELAY] + rows[:, v.MORE_DELAY] / np.maximum(rows[:, v.SHARED], 1)))  # fmt: skip
 
-    def travel(self, trusted: Array) -> tuple[Array, Array, Array]:
-        """Times here and there, and directions (1 from here to there), of frames that occur once on either side in trusted pairs.
+    def travel(self, trusted: Array) -> Travel:
+        """When and which way frames passed that occur once on either side in trusted pairs.
 
         trusted: (c,) counterpart there of each conversation here, -1 for none.
         """
         f = self._plain
         count = int(f.state[v.ENTRIES])
-        here_ns, there_ns, outward = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int8)
+        here, there, outward = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int8)
         n = v.travel(self.here.packets, self.there.packets, self.here.conversation, self.there.conversation, trusted, f.entries, count,
-                     here_ns, there_ns, outward)  # fmt: skip
-        return here_ns[:n], there_ns[:n], outward[:n]
+                     here, there, outward)  # fmt: skip
+        here, there = here[:n], there[:n]
+        return Travel(self.here.packets.time_ns[here], self.there.packets.time_ns[there], outward[:n], there)
 
     def echoed(self, left: Array, at_here: bool) -> Array:
         """(c,) of one side's conversations where left: 1 for those that say something the other side says too."""

@@ -13,6 +13,7 @@ import numpy as np
 from ..table import Array
 from ..terms import Clock
 from ..wire import Flag
+from .clock import Travel
 from .fingerprint import By, Candidates
 from .port import Port
 
@@ -30,13 +31,13 @@ FRAME_BITS, MISSING_BITS = 10.0, 4.0
 MOST_FRAMES = 1 << 22
 
 
-def by_time(here: Port, there: Port, done_here: Array, done_there: Array, clock: Clock, travel: tuple[Array, Array, Array]) -> Candidates:
+def by_time(here: Port, there: Port, done_here: Array, done_there: Array, clock: Clock, travel: Travel) -> Candidates:
     """Pairs of conversations without a counterpart (neither TCP nor to groups) whose equal frames were seen at the same moments.
 
-    travel: times here and there, and directions, of frames that are surely one (Index.travel).
+    travel: of frames that are surely one.
     """
     nothing = Candidates.empty(0)
-    if clock.offset_ns is None or len(travel[0]) < TIMED_FRAMES:
+    if clock.offset_ns is None or len(travel.here_ns) < TIMED_FRAMES:
         return nothing
     low, high = _delays(here, clock, travel)
     if high - low > LONGEST_NS:
@@ -47,9 +48,9 @@ def by_time(here: Port, there: Port, done_here: Array, done_there: Array, clock:
     return _coincidences(one, other, clock, low, high)
 
 
-def _delays(here: Port, clock: Clock, travel: tuple[Array, Array, Array]) -> tuple[int, int]:
+def _delays(here: Port, clock: Clock, travel: Travel) -> tuple[int, int]:
     """The least and the most that a frame took from here to there; negative for those that came."""
-    lag = travel[1] - _expected(travel[0], here, clock)
+    lag = travel.there_ns - _expected(travel.here_ns, here, clock)
     low, high = (int(x) for x in np.quantile(lag, [0.005, 0.995]))
     spare = max(SHORTEST_NS, (high - low) // 4)
     return low - spare, high + spare
