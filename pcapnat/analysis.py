@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .flow import Crossing, Picked, Port, Sockets
+from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Mappings, PortUse, Translations
 from .table import Array
@@ -25,6 +25,7 @@ class Box:
     mapped: Array
     """Translation rows, grouped by mapping (Mappings.start and count)."""
     ports: list[PortUse]
+    delays: list[Delay] = field(default_factory=list)
 
 
 @dataclass

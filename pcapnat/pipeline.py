@@ -9,7 +9,7 @@ import numpy as np
 
 from . import kernel
 from .analysis import Analysis, Box, Show, Shown
-from .flow import Conversations, Port, batch_rows, cross, observe, pick, sockets, tracker_for
+from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, leaks, mappings, port_use, translations
 from .terms import CaptureError, Clock, Point, Selection
@@ -132,7 +132,8 @@ def _box(here: Port, there: Port) -> Box:
     leaked = leaks(everything)
     crossed = everything.take(~leaked)
     mapped, rows = mappings(crossed)
-    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, port_use(mapped, rows, crossed))
+    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, port_use(mapped, rows, crossed),
+               delays=delays(crossing))  # fmt: skip
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:

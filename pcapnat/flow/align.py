@@ -31,8 +31,8 @@ TELLING = 16
 """Bytes of payload that tell where a stream was moved to."""
 
 # Slots of the state array: shift of sequence numbers by direction, the one before it, and what the clocks say.
-SHIFT, BEFORE, TIMED, OFFSET, PPB, START, KEPT = 0, 2, 4, 5, 6, 7, 8
-STATE = 9
+SHIFT, BEFORE, TIMED, OFFSET, PPB, START, KEPT, STAMPS = 0, 2, 4, 5, 6, 7, 8, 9
+STATE = 10
 
 
 @kernel(member="i8", start="i8", order="i8")
@@ -58,11 +58,11 @@ def group(member: Any, start: Any, order: Any) -> int:
 
 
 @inner
-def identified(here: Any, there: Any, i: int, j: int, kept: int) -> int:
+def identified(here: Any, there: Any, i: int, j: int, kept: int, stamps: int) -> int:
     """Of two frames alike: -1 if their identifications or timestamps say that they are one, 1 if they are two, 0: not known."""
     known = another(here, there, i, j) if kept else 0
     if known == 0 and here.flags[i] & there.flags[j] & STAMPED:
-        known = -1 if here.tsval[i] == there.tsval[j] and here.tsecr[i] == there.tsecr[j] else 0
+        known = -1 if here.tsval[i] == there.tsval[j] and here.tsecr[i] == there.tsecr[j] else stamps
     return known
 
 
@@ -173,7 +173,7 @@ def find(
                 wait = lag(here, there, i, j, s)
                 if wait < 0:
                     wait = -wait
-                known = identified(here, there, i, j, signed(s[KEPT]))
+                known = identified(here, there, i, j, signed(s[KEPT]), signed(s[STAMPS]))
                 if known < 0 and wait < HELD_NS:
                     return y, 0
                 if known == 0 and wait < nearest:
@@ -243,7 +243,7 @@ def copies(p: Any, order: Any, start: int, stop: int, reverse: Any, mate: Any, h
                 j = order[y] | 0
                 if reverse[j] == reverse[i] and mate[j] >= 0 and p.flags[j] & KEY and p.key[j] == p.key[i] and how[j] != COPY:
                     apart = p.time_ns[i] - p.time_ns[j]
-                    if identified(p, p, i, j, 1) < 0 and -LATEST_NS < apart < LATEST_NS:
+                    if identified(p, p, i, j, 1, 1) < 0 and -LATEST_NS < apart < LATEST_NS:
                         mate[i] = mate[j]
                         how[i] = COPY
                         found += 1

@@ -64,8 +64,8 @@ class Travel(NamedTuple):
     here_ns: Array
     there_ns: Array
     outward: Array
+    here_row: Array
     there_row: Array
-    """Their rows there, which tell the order when a clock was set back."""
 
 
 class Step(NamedTuple):

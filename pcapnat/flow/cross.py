@@ -21,6 +21,7 @@ import numpy as np
 from ..kernel import together
 from ..table import Array, Table, column
 from ..terms import Clock, Reason
+from ..wire import Flag
 from . import clock as clocks
 from .assign import assign
 from .clock import Step, Travel
@@ -115,7 +116,7 @@ def cross(here: Port, there: Port) -> Crossing:
         if without is not None:
             identity.check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
-    _frames(crossing, there, kept)
+    _frames(crossing, there, (kept, _keeps_stamps(here, there, travel)))
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
@@ -136,7 +137,15 @@ def _says(port: Port, step: Step) -> str:
     return f"from frame {step.row + 1} at {port.name} on, its clock is {abs(seconds):.3f} s {way}: one of the two was set"
 
 
-def _frames(crossing: Crossing, there: Port, kept: bool) -> None:
+def _keeps_stamps(here: Port, there: Port, t: Travel) -> bool:
+    """Whether the box leaves TCP timestamps alone, by frames that are surely one."""
+    a, b = here.packets, there.packets
+    both = a.flags[t.here_row] & b.flags[t.there_row] & int(Flag.TIMESTAMPS) != 0
+    same = a.tsval[t.here_row[both]] == b.tsval[t.there_row[both]]
+    return bool(same.sum() > 0.9 * len(same)) if len(same) else False
+
+
+def _frames(crossing: Crossing, there: Port, kept: tuple[bool, bool]) -> None:
     """Which frame is which, in every matched conversation that is one and the same on both sides. there: with times by one clock."""
     here, m = crossing.here, crossing.matches
     at_here, at_there = Members(here), Members(there)

@@ -133,7 +133,7 @@ class Index:
         n = v.travel(self.here.packets, self.there.packets, self.here.conversation, self.there.conversation, trusted, f.entries, count,
                      here, there, outward)  # fmt: skip
         here, there = here[:n], there[:n]
-        return Travel(self.here.packets.time_ns[here], self.there.packets.time_ns[there], outward[:n], there)
+        return Travel(self.here.packets.time_ns[here], self.there.packets.time_ns[there], outward[:n], here, there)
 
     def echoed(self, left: Array, at_here: bool) -> Array:
         """(c,) of one side's conversations where left: 1 for those that say something the other side says too."""

@@ -71,14 +71,14 @@ class Aligned:
 
 
 def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple[Array, Array], flip: Array, number: Array,
-          clock: Clock, kept: bool) -> Aligned:  # fmt: skip
+          clock: Clock, kept: tuple[bool, bool]) -> Aligned:  # fmt: skip
     """Which frame is which in pairs of conversations (rows here and there; flip: a here is b there; number: in Crossing.matches).
 
-    kept: the box leaves IP identifications alone.
+    kept: the box leaves IP identifications alone, and TCP timestamps.
     """
     found = Aligned(len(here.packets), len(there.packets))
     state = np.zeros(k.STATE, np.int64)
-    state[k.KEPT] = kept
+    state[k.KEPT], state[k.STAMPS] = kept
     if clock.offset_ns is not None:
         state[k.TIMED], state[k.OFFSET], state[k.PPB], state[k.START] = 1, clock.offset_ns, clock.drift_ppb, here.first_ns
     one, other = members

@@ -14,6 +14,7 @@ from ..nat import PortUse
 from ..table import Array
 from ..terms import Clock
 from .content import conversation_sections, socket_sections
+from .passage import passage_section
 from .spoken import event_section, name_section, unusual_section
 from .words import Section, endpoint, plural, span, when
 
@@ -130,6 +131,7 @@ def _box(box: Box, limit: int) -> list[Section]:
         sections.append(table)
     if box.ports:
         sections.append(_ports(box.ports))
+    sections += passage_section(box)
     sections.append(_unmatched(box, limit))
     return sections
 

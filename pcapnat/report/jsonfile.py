@@ -20,6 +20,7 @@ from ..ports import agrees, port_class, service
 from ..terms import Clock, Finding, Reason
 from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
+from .passage import passage_json
 from .saidjson import application, said
 
 Json = dict[str, Any]
@@ -243,6 +244,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
+        **passage_json(box),
         "behavior": {},
         "replay": None,
         "diagnoses": [],

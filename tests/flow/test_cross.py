@@ -480,7 +480,7 @@ def test_steps_are_found(steps: list[tuple[int, int]], ppb: int, seed: int) -> N
     there = here + 7 + ((here - START_NS) * (ppb / 1e9)).astype(np.int64) + outward * rng.integers(50_000, 2_000_000, n)
     for at, size in steps:
         there[at:] += size
-    clock, found = clocks.stepped(clocks.Travel(here, there, outward, np.arange(n)), START_NS)
+    clock, found = clocks.stepped(clocks.Travel(here, there, outward, np.arange(n), np.arange(n)), START_NS)
     assert [s.row for s in found] == sorted(at for at, _ in steps)
     for step, (_, size) in zip(found, sorted(steps), strict=True):
         assert abs(step.step_ns - size) < 5 * MS
