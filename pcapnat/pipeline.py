@@ -11,7 +11,7 @@ from . import kernel
 from .analysis import Analysis, Box, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, leaks, mappings, port_use, translations
+from .nat import box_kind, leaks, mappings, port_use, translations, turned
 from .terms import CaptureError, Clock, Point, Selection
 from .wire import (
     Capture,
@@ -164,8 +164,11 @@ MARKS = (
 
 def _notes(ports: list[Port], boxes: list[Box]) -> list[str]:
     notes = list(dict.fromkeys(problem for port in ports for problem in port.problems))  # a file may belong to several points
-    for c in (box.crossing for box in boxes):
+    for box in boxes:
+        c = box.crossing
         notes += [f"{c.here.name} and {c.there.name}: {said}" for said in (c.identity.says() if c.identity else ())]
+        if turned(box.translations):
+            notes.append(f"{c.there.name} is inside of {c.here.name}, as addresses and TTLs tell: give the points from the inside out")
     for port in ports:
         for flag, says in MARKS:
             if count := int((port.packets.flags & int(flag) != 0).sum()):

@@ -4,6 +4,6 @@ May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a
 """
 
 from .mapping import Mappings, PortUse, mappings, port_use
-from .translation import KINDS, Translations, box_kind, leaks, translations
+from .translation import KINDS, Translations, box_kind, leaks, translations, turned
 
-__all__ = ["KINDS", "Mappings", "PortUse", "Translations", "box_kind", "leaks", "mappings", "port_use", "translations"]
+__all__ = ["KINDS", "Mappings", "PortUse", "Translations", "box_kind", "leaks", "mappings", "port_use", "translations", "turned"]
