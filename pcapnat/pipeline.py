@@ -9,7 +9,7 @@ import numpy as np
 
 from . import kernel
 from .analysis import Analysis, Box, Show, Shown
-from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, tracker_for
+from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, leaks, mappings, port_use, translations, turned
 from .terms import CaptureError, Clock, Point, Selection
@@ -114,11 +114,19 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
 
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
+        both = split(ports[0]) if len(ports) == 1 else None
+        ports = list(both) if both else ports
         used = pool.map(sockets, [p.conversations for p in ports])  # beside what follows
         said = pool.map(messages, [p.picked for p in ports])
         boxes = [_box(here, there) for here, there in pairwise(ports)]
         heard = list(said)
-        return Analysis(ports, _clocks(boxes), list(used), boxes, _notes(ports, boxes) + _unread(ports, heard), heard)
+        notes = [_split(*both)] if both else []
+        return Analysis(ports, _clocks(boxes), list(used), boxes, notes + _notes(ports, boxes) + _unread(ports, heard), heard)
+
+
+def _split(inside: Port, outside: Port) -> str:
+    counts = f"{len(inside.conversations)} conversations inside and {len(outside.conversations)} outside"
+    return f"one capture shows both sides of a box: {counts}, told apart by TTLs, links and hosts; frame numbers are those of the one file"
 
 
 def _expected(frames: int, selection: Selection) -> int:

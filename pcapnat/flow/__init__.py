@@ -13,6 +13,7 @@ from .pick import Membership, Picked, batch_rows, pick
 from .port import Port
 from .selected import tracker_for
 from .socket import Sockets, heard, sockets
+from .split import split
 
 __all__ = [
     "By",
@@ -35,5 +36,6 @@ __all__ = [
     "pick",
     "protocol_name",
     "sockets",
+    "split",
     "tracker_for",
 ]

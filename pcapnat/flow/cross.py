@@ -90,7 +90,7 @@ def cross(here: Port, there: Port) -> Crossing:
         numbered = identity.known(here, there)
         if numbered and len(numbered[1]):
             clock = clocks.compare(*_travel(index, candidates)[:3], here.first_ns)
-            _judge(candidates, here, there, clock)
+            judge(candidates, here, there, clock)
             without, _ = _with_streams(here, there, _matches(candidates, *assign(candidates)[:2]), clock)
             candidates = identity.added(candidates, numbered[1])
     travel = _travel(index, candidates)
@@ -102,12 +102,12 @@ def cross(here: Port, there: Port) -> Crossing:
         travel = _travel(index, candidates)
         clock = clocks.compare(*travel[:3], here.first_ns)
         clock.notes += [_says(shown, step) for step in steps]
-    _judge(candidates, here, there, clock)
+    judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = assign(candidates)
     matches = _matches(candidates, chosen, margin)
     matches, clock = _with_streams(here, there, matches, clock)
     timed = by_time(here, there, matches.here, matches.there, clock, travel)
-    _judge(timed, here, there, clock)
+    judge(timed, here, there, clock)
     matches = Matches.join([matches, _matches(timed, *assign(timed)[:2])])
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, shown, Matches.join([matches, hairpins]), clock)
@@ -171,7 +171,7 @@ def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tu
     candidates, clock = streams(here, there, matched.here, matched.there, clock)
     if not len(candidates):
         return matched, clock
-    _judge(candidates, here, there, clock)
+    judge(candidates, here, there, clock)
     more = _matches(candidates, *assign(candidates)[:2])
     more.ended[:] = ended(here, there, more.here, more.there)
     return Matches.join([matched, more]), clock
@@ -196,12 +196,12 @@ def _best(group: Array, value: Array) -> Array:
     return best
 
 
-def _judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
+def judge(c: Candidates, here: Port, there: Port, clock: Clock) -> None:
     """Add to the packets' evidence what endpoints, clock and the box's habits say."""
     a, b = here.conversations, there.conversations
     flip = c.flip == 1
-    near_address, near_port = _other_end(b, c.there, flip, False)
-    far_address, far_port = _other_end(b, c.there, flip, True)
+    near_address, near_port = other_end(b, c.there, flip, False)
+    far_address, far_port = other_end(b, c.there, flip, True)
     same_a = same_host(a.a[c.here], near_address)
     same_b = same_host(a.b[c.here], far_address)
     same_a_port, same_b_port = a.a_port[c.here] == near_port, a.b_port[c.here] == far_port
@@ -228,7 +228,7 @@ def same_host(one: Array, other: Array) -> Array:
     return np.asarray((one == other).all(axis=1) | embedded)
 
 
-def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
+def other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[Array, Array]:
     """(addresses, ports) at the second port of the end that is a (or b, if far) at the first."""
     use_b = flip ^ far
     address = np.where(use_b[:, None], c.b[rows], c.a[rows])
@@ -273,10 +273,10 @@ def _hairpins(port: Port, matched: Matches) -> Matches:
     c = Index(port, None, left & ~port.to_group()).candidates(strict=True)
     if not len(c):
         return Matches.empty(0)
-    _judge(c, port, port, Clock(0, 0, 0, 0))
+    judge(c, port, port, Clock(0, 0, 0, 0))
     asks_b = port.conversations.client()[c.here] != 1
-    asked, _ = _other_end(port.conversations, c.here, ~asks_b, True)
-    answers, _ = _other_end(port.conversations, c.there, (c.flip == 1) ^ ~asks_b, True)
+    asked, _ = other_end(port.conversations, c.here, ~asks_b, True)
+    answers, _ = other_end(port.conversations, c.there, (c.flip == 1) ^ ~asks_b, True)
     rewritten = (asked != answers).any(axis=1)
     proven = c.by & int(By.ISN | By.SEQUENCE | By.IP_ID) != 0
     real = (np.abs(c.outward) == c.shared) & (np.abs(c.delay) < HAIRPIN_NS) & rewritten & proven

@@ -54,8 +54,8 @@ def main() -> None:
                 once([*command[:-2], *map(str, largest)])  # not timed: compiles the kernels if this machine has not got them yet
             warm(outside)
             run = measure(command, inside, args.runs)
-            print(f"{2 * frames:>14,} {run.seconds:>8.2f} {run.spread:>14} {2 * frames / run.seconds:>12,.0f} {run.peak_bytes / 1e6:>8,.0f}",
-                  flush=True)
+            rate = 2 * frames / run.seconds
+            print(f"{2 * frames:>14,} {run.seconds:>8.2f} {run.spread:>14} {rate:>12,.0f} {run.peak_bytes / 1e6:>8,.0f}", flush=True)
             lines.append((2 * frames, run.seconds / (2 * frames) * 1e9))
         least = max(ns for n, ns in lines if n == lines[-1][0])
         print("\nnanoseconds a frame")
