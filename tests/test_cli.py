@@ -296,7 +296,8 @@ def test_names(run: Run) -> None:
     assert names(INSIDE, OUTSIDE) == ["inside", "outside"]
     assert names(INSIDE, OUTSIDE, OUTSIDE) == ["point1", "point2", "point3"]
     assert names(f"vm={INSIDE}", f"isp={OUTSIDE}") == ["vm", "isp"]
-    assert names(f"a={INSIDE}", f"a={OUTSIDE}") == ["a"]
+    assert names(f"a={INSIDE}", f"a={INSIDE}") == ["a"]
+    assert names(f"a={INSIDE}", f"a={OUTSIDE}") == ["inside", "outside"], "one point that shows both sides"
     told = run("analyze", f"vm={INSIDE}", f"home={OUTSIDE}", f"isp={OUTSIDE}", "--format", "json").json
     assert [box["between"] for box in told["boxes"]] == [["vm", "home"], ["home", "isp"]]
     assert told["boxes"][1]["kind"]["value"] == "switch"
