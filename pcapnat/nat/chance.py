@@ -1,0 +1,49 @@
+"""Chance: how likely an observation is if nothing is behind it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..table import Array
+
+
+def at_least(hits: int, trials: int, chance: float) -> float:
+    """An upper bound of the probability of `hits` or more in `trials` of this chance each (Chernoff)."""
+    if not trials or hits <= trials * chance:
+        return 1.0
+    if chance <= 0:
+        return 0.0
+    share = hits / trials
+    divergence = share * math.log(share / chance)
+    if share < 1:
+        divergence += (1 - share) * math.log((1 - share) / (1 - chance))
+    return math.exp(-trials * divergence)
+
+
+def uniform(values: Array) -> float:
+    """About how likely values are to stray so far from evenly spread between their least and greatest (Kolmogorov-Smirnov)."""
+    n = len(values)
+    low, high = int(values.min()), int(values.max())
+    if n < 5 or low == high:
+        return 1.0
+    place = np.sort((values - low + 0.5) / (high - low + 1))
+    steps = np.arange(1, n + 1) / n
+    d = float(max(np.max(steps - place), np.max(place - steps + 1 / n)))
+    return min(1.0, 2 * math.exp(-2 * n * d * d))
+
+
+def width_bound(n: int) -> float:
+    """By what factor a range may be wider than what n uniform draws from it spanned, with 95 % confidence.
+
+    The root of n q^(n-1) - (n-1) q^n = 0.05: a sample's span over the range's width is Beta(n - 1, 2).
+    """
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        q = (low + high) / 2
+        if n * q ** (n - 1) - (n - 1) * q**n < 0.05:
+            low = q
+        else:
+            high = q
+    return 1 / max(high, 1e-9)
