@@ -9,6 +9,7 @@ import numpy as np
 from ..address import texts
 from ..table import Array
 from ..terms import Finding
+from .chance import all_alike
 from .session import Sessions, numbers
 from .translation import Translations
 
@@ -44,7 +45,9 @@ def pooling(s: Sessions) -> Finding[str]:
     socket, remote = s.sockets(), numbers(s.remote)
     until = s.until_ns()
     v4 = s.outside[:, 0] == 0
-    arbitrary, example, freedom, hosts = 0, "", 0, 0
+    arbitrary, example = 0, ""
+    picks: list[tuple[int, int]] = []
+    picked: list[int] = []
     names = texts(s.outside)
     by_host: dict[int, list[int]] = defaultdict(list)
     for k, h in enumerate(host.tolist()):
@@ -59,18 +62,20 @@ def pooling(s: Sessions) -> Finding[str]:
                 example = example or f"{texts(s.inside[k : k + 1])[0]} had {names[j]} and {names[k]} at a time"
             if j is None or until[k] >= until[j] or pool[j] != pool[k]:
                 last[kind] = k
-        # A choice by host and destination gives a socket, and one destination's sessions, the same address each time.
+        # A choice by socket, or by host and destination, is made so often.
         different = min(len(np.unique(socket[rows])), len(np.unique(remote[rows])))
-        freedom += different - 1
-        hosts += different > 1
+        picks += [(len(picked), int(pool[rows[0]]))] * different
+        picked.append(different)
     if arbitrary >= 2:
         return Finding("arbitrary", arbitrary, 0, example)
     if arbitrary:
         return Finding(None, arbitrary, 0, f"once: {example}")
     if len(np.unique(np.column_stack([host, pool]), axis=0)) > len(np.unique(host)):
         return Finding(None, 0, 0, "hosts changed their address, never while they had another session")
-    chance = float((share**2).sum()) ** freedom
-    if chance < 1e-3:
+    who, what = np.array(picks, np.int64).T
+    chance = all_alike(who, np.unique(what, return_inverse=True)[1].ravel())
+    freedom, hosts = len(picks) - len(picked), sum(different > 1 for different in picked)
+    if chance < 0.005:
         return Finding("paired", freedom, 0, f"{hosts} hosts kept one of {len(share)} addresses; by chance with probability {chance:.1g}")
     return Finding(None, freedom, 0, "too few sessions of one host with different destinations")
 

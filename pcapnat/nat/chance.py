@@ -22,16 +22,27 @@ def at_least(hits: int, trials: int, chance: float) -> float:
     return math.exp(-trials * divergence)
 
 
-def uniform(values: Array) -> float:
-    """About how likely values are to stray so far from evenly spread between their least and greatest (Kolmogorov-Smirnov)."""
+def unevenness(values: Array) -> tuple[float, float]:
+    """How far values stray from evenly spread between their least and greatest, and how likely chance does that (Kolmogorov-Smirnov)."""
     n = len(values)
     low, high = int(values.min()), int(values.max())
     if n < 5 or low == high:
-        return 1.0
+        return 0.0, 1.0
     place = np.sort((values - low + 0.5) / (high - low + 1))
     steps = np.arange(1, n + 1) / n
     d = float(max(np.max(steps - place), np.max(place - steps + 1 / n)))
-    return min(1.0, 2 * math.exp(-2 * n * d * d))
+    return d, min(1.0, 2 * math.exp(-2 * n * d * d))
+
+
+def all_alike(groups: Array, values: Array) -> float:
+    """An upper bound of how likely every group has one value only if the values were dealt out to the rows at random.
+
+    groups, values: (n,) numbers from 0; each group must have one value.
+    """
+    size = np.bincount(values)
+    owner = np.unique(np.column_stack([groups, values]), axis=0)[:, 1]
+    log = math.lgamma(len(np.unique(groups)) + 1) - sum(math.lgamma(k + 1) for k in np.bincount(owner).tolist())
+    return min(1.0, math.exp(log + sum(math.lgamma(k + 1) for k in size.tolist()) - math.lgamma(len(values) + 1)))
 
 
 def width_bound(n: int) -> float:

@@ -38,10 +38,11 @@ class Inferred:
 
 def infer(crossing: Crossing, t: Translations) -> Inferred:
     """What the translations of a box tell."""
-    s = sessions(crossing, t)
+    everything = sessions(crossing, t)
+    s = everything.take(everything.hairpin == 0)
     fixed = one_for_one(s)
     tcp = t.proto == 6
-    used = ports(s, fixed, bool(tcp.any()) and int(t.ended.sum()) * 2 > int(tcp.sum()))
+    used = ports(everything, fixed, bool(tcp.any()) and int(t.ended.sum()) * 2 > int(tcp.sum()))
     span = int(np.ptp(changed)) + 1 if used.choice.value == RANDOM and len(changed := s.outside_port[~s.kept()]) else 0
     overloading = sharing(s, span)
     return Inferred(

@@ -14,7 +14,7 @@ from ..flow import protocol_name
 from ..table import Array
 from ..terms import Finding
 from .blocks import block_size, clusters
-from .chance import at_least, uniform, width_bound
+from .chance import at_least, unevenness, width_bound
 from .session import Sessions, numbers
 
 PRESERVE, ELSE_RANDOM, ELSE_SEQUENTIAL = "preserve", "preserve-else-random", "preserve-else-sequential"
@@ -146,8 +146,8 @@ def _how(high: Sessions) -> Finding[str] | None:
         return Finding(None, 0, 0, group.note)
     if n < LEAST:
         return None
-    even = uniform(high.outside_port)
-    if even < 1e-3:
+    stray, even = unevenness(high.outside_port)
+    if even < 1e-3 and stray > 0.05:
         return Finding(None, 0, 0, f"{near}, but they are not spread evenly (p {even:.1g})")
     return Finding(RANDOM, n, 0, f"{n} changed ports spread evenly over {int(high.outside_port.min())}-{int(high.outside_port.max())}; {near}, as chance gives")
 

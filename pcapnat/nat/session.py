@@ -31,6 +31,7 @@ class Sessions(Table):
     last_ns = column("int64", "last frame outside", unit="ns since 1970-01-01 UTC")
     opened = column("uint8", "1 if its opening was seen: not TCP, or TCP with its SYN")
     closed = column("uint8", "1 if an end sent FIN or RST: the box may forget it at once")
+    hairpin = column("uint8", "1 if it came back to the inside: its times are of the inner point's clock")
     row = column("int64", "row in Translations")
 
     def until_ns(self) -> Array:
@@ -58,18 +59,25 @@ class Sessions(Table):
 
 def numbers(*columns: Array) -> Array:
     """(n,) the same number for rows that are the same in all columns, another one otherwise."""
-    rows = np.column_stack([np.asarray(c).astype(np.uint64) for c in columns])
-    if not len(rows):
-        return np.zeros(0, np.int64)
-    return np.asarray(np.unique(rows, axis=0, return_inverse=True)[1].ravel())
+    mixed: Array = np.zeros(len(columns[0]), np.uint64)
+    for c in columns:
+        for part in c.T if c.ndim == 2 else (c,):
+            # 64 bits of a mix (splitmix64's) stand for the row: equal by chance once in 10^11 captures of 20,000 sessions.
+            mixed = (mixed ^ part.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(30)
+            mixed *= np.uint64(0xBF58476D1CE4E5B9)
+            mixed ^= mixed >> np.uint64(27)
+    return np.asarray(np.unique(mixed, return_inverse=True)[1].ravel())
 
 
 def sessions(crossing: Crossing, t: Translations) -> Sessions:
     """The sessions among a box's translations: source rewritten, opened inside, with ports."""
-    rows = np.flatnonzero((t.kind & 1 == 1) & (t.from_outside == 0) & (t.hairpin == 0) & (t.outside_sport >= 0) & ~np.isin(t.proto, (1, 58)))
-    c = crossing.there.conversations
-    outer = t.outside_row[rows]
-    marks = c.marks[outer]
+    rows = np.flatnonzero((t.kind & 1 == 1) & (t.from_outside == 0) & (t.outside_sport >= 0) & ~np.isin(t.proto, (1, 58)))
+    hairpin = t.hairpin[rows] == 1
+    marks, first, last = np.zeros((3, len(rows)), np.int64)
+    for c, mask in ((crossing.there.conversations, ~hairpin), (crossing.here.conversations, hairpin)):
+        outer = t.outside_row[rows[mask]]
+        marks[mask], first[mask], last[mask] = c.marks[outer], c.first_ns[outer], c.last_ns[outer]
     syn = marks & (1 << SYN_LETTER | 1 << (SYN_LETTER + 16))
     end = marks & (1 << FIN_LETTER | 1 << RST_LETTER | 1 << (FIN_LETTER + 16) | 1 << (RST_LETTER + 16))
     tcp = t.proto[rows] == TCP
@@ -81,10 +89,11 @@ def sessions(crossing: Crossing, t: Translations) -> Sessions:
         inside_port=t.inside_sport[rows],
         outside_port=t.outside_sport[rows],
         remote_port=t.outside_dport[rows],
-        first_ns=c.first_ns[outer],
-        last_ns=c.last_ns[outer],
+        first_ns=first,
+        last_ns=last,
         opened=(~tcp | (syn != 0)).astype(np.uint8),
         closed=(tcp & (end != 0)).astype(np.uint8),
+        hairpin=hairpin.astype(np.uint8),
         row=rows.astype(np.int64),
     )
     return table.take(np.argsort(table.first_ns, kind="stable"))
