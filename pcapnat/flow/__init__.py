@@ -6,6 +6,7 @@ May use wire and below, and numpy. Touches nothing. Never knows what a NAT is: i
 from .conversation import Conversations, Tracker, protocol_name
 from .cross import Crossing, Matches, cross
 from .fingerprint import By
+from .frames import FramePairs, How
 from .observe import observe
 from .pick import Membership, Picked, batch_rows, pick
 from .port import Port
@@ -16,6 +17,8 @@ __all__ = [
     "By",
     "Conversations",
     "Crossing",
+    "FramePairs",
+    "How",
     "Matches",
     "Membership",
     "Picked",

@@ -23,6 +23,7 @@ from . import clock as clocks
 from .assign import assign
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
+from .frames import FramePairs, Members, align, frame_pairs, lone
 from .port import Port
 from .stream import ended, streams
 
@@ -66,12 +67,17 @@ class Crossing:
     unmatched_there: dict[int, Reason] = field(default_factory=dict)
     identity: Identity | None = None
     """What packets' identifiers say, if both ports have any."""
+    frames: FramePairs = field(default_factory=lambda: FramePairs.empty(0))
+    lone_here: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows of matched conversations at the first port that have no counterpart (not of those that the box ended)."""
+    lone_there: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def cross(here: Port, there: Port) -> Crossing:
     """Find which conversation at one port of a box is which at the other."""
     index = Index(here, there, ~here.to_group(), ~there.to_group())
-    candidates = index.candidates(index.keeps_identification())
+    kept = index.keeps_identification()
+    candidates = index.candidates(kept)
     numbered = without = None
     if here.sided and there.sided:
         from . import identity  # here, as few captures number their packets
@@ -94,9 +100,30 @@ def cross(here: Port, there: Port) -> Crossing:
         if without is not None:
             identity.check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
+    _frames(crossing, kept)
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
+
+
+def _frames(crossing: Crossing, kept: bool) -> None:
+    """Which frame is which, in every matched conversation that is one and the same on both sides."""
+    here, there, m = crossing.here, crossing.there, crossing.matches
+    at_here, at_there = Members(here), Members(there)
+    pairs, matched_there = [], np.zeros(0, np.int64)
+    for hairpin, port, members, clock in ((0, there, at_there, crossing.clock), (1, here, at_here, Clock(0, 0, 0, 0))):
+        number = np.flatnonzero((m.hairpin == hairpin) & (m.ended == 0))
+        if len(number):
+            rows, sides = (m.here[number], m.there[number]), (at_here, members)
+            found = align(here, port, sides, rows, m.flip[number], clock, kept)
+            pairs.append(frame_pairs(found, sides, rows, number))
+            matched_there = matched_there if hairpin else rows[1]
+    crossing.frames = FramePairs.join(pairs)
+    f, whole = crossing.frames, m.ended == 0
+    turned = m.hairpin[f.match] == 1
+    both = np.concatenate([m.here[whole], m.there[whole & (m.hairpin == 1)]])
+    crossing.lone_here = lone(at_here, both, np.concatenate([f.here, f.there[turned]]))
+    crossing.lone_there = lone(at_there, matched_there, f.there[~turned])
 
 
 def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tuple[Matches, Clock]:

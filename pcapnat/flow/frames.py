@@ -1,0 +1,107 @@
+"""Frames in matched conversations: which frame at one port is which at the other, and what is left over."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from ..table import Array, Table, column
+from ..terms import Clock
+from . import align as k
+from .port import Port
+
+
+class How(IntEnum):
+    """How two frames are one."""
+
+    SAME = k.SAME
+    """Nothing differs but what boxes rewrite: addresses, ports, TTL, options."""
+    SHIFTED = k.SHIFTED
+    """Sequence numbers are shifted."""
+    CHANGED = k.CHANGED
+    """The payload was rewritten."""
+    PART = k.PART
+    """They share bytes of a stream that was cut elsewhere: segmentation offload."""
+    COPY = k.COPY
+    """One of them is a copy of a frame that has its counterpart already."""
+
+
+class FramePairs(Table):
+    """One row per two frames that are one, in the order of the rows here. A frame that was cut or merged is in several rows."""
+
+    here = column("int64", "row in the first port's packets")
+    there = column("int64", "row in the second port's packets (the first's, in a hairpinned conversation)")
+    match = column("int64", "row in Crossing.matches")
+    how = column("uint8", "see How")
+
+
+class Members:
+    """A port's frames by conversation; an ICMP error is a member of the conversation that it quotes."""
+
+    def __init__(self, port: Port):
+        self.conversation = port.conversation
+        self.reverse = port.reverse
+        if len(port.quoted):
+            q, known = port.quoted, np.flatnonzero(port.about >= 0)
+            carrier, about = q.carrier[known], port.about[known]
+            c = port.conversations
+            from_b = (q.src[known] != c.a[about]).any(axis=1) | (q.sport[known] != np.maximum(c.a_port[about], 0))
+            self.conversation, self.reverse = self.conversation.copy(), self.reverse.copy()
+            self.conversation[carrier] = about
+            self.reverse[carrier] = 2 + from_b
+        self.start = np.zeros(len(port.conversations) + 1, np.int64)
+        self.order = np.empty(len(self.conversation), np.int64)
+        k.group(self.conversation, self.start, self.order)
+
+
+class Aligned:
+    """For each row of both ports the row that it is at the other one, -1 for none, and how."""
+
+    def __init__(self, here: int, there: int):
+        self.mate_here, self.mate_there = np.full(here, -1, np.int64), np.full(there, -1, np.int64)
+        self.how_here, self.how_there = np.zeros(here, np.uint8), np.zeros(there, np.uint8)
+
+
+def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple[Array, Array], flip: Array, clock: Clock,
+          kept: bool) -> Aligned:  # fmt: skip
+    """Which frame is which in pairs of conversations (rows here and there; flip: a here is b there).
+
+    kept: the box leaves IP identifications alone.
+    """
+    found = Aligned(len(here.packets), len(there.packets))
+    state = np.zeros(k.STATE, np.int64)
+    state[k.KEPT] = kept
+    if clock.offset_ns is not None:
+        state[k.TIMED], state[k.OFFSET], state[k.PPB], state[k.START] = 1, clock.offset_ns, clock.drift_ppb, here.first_ns
+    one, other = members
+    k.align(here.packets, there.packets, rows[0], rows[1], flip, 0, len(flip), one.start, one.order, other.start, other.order, one.reverse,
+            other.reverse, found.mate_here, found.mate_there, found.how_here, found.how_there, state)  # fmt: skip
+    return found
+
+
+def frame_pairs(aligned: Aligned, members: tuple[Members, Members], rows: tuple[Array, Array], number: Array) -> FramePairs:
+    """The pairs as a table; rows: conversations of the matches here and there, number: theirs in Crossing.matches."""
+    a = np.flatnonzero(aligned.mate_here >= 0)
+    b = np.flatnonzero(aligned.mate_there >= 0)
+    b = b[aligned.mate_here[aligned.mate_there[b]] != b]  # a frame cut into several, and copies
+    here = np.concatenate([a, aligned.mate_there[b]])
+    there = np.concatenate([aligned.mate_here[a], b])
+    how = np.concatenate([aligned.how_here[a], aligned.how_there[b]])
+    if len(b):
+        order = np.lexsort((there, here))
+        here, there, how = here[order], there[order], how[order]
+    width = len(members[1].start)
+    known = rows[0] * width + rows[1]
+    by_code = np.argsort(known)
+    code = members[0].conversation[here] * width + members[1].conversation[there]
+    return FramePairs(here=here, there=there, match=number[by_code[np.searchsorted(known[by_code], code)]], how=how)
+
+
+def lone(members: Members, matched: Array, paired: Array) -> Array:
+    """Rows of matched conversations that have no counterpart, in file order; paired: rows that have one."""
+    wanted = np.zeros(len(members.start), bool)  # one more than there are: -1, "none", finds it
+    wanted[matched] = True
+    left = wanted[members.conversation]
+    left[paired] = False
+    return np.flatnonzero(left)
