@@ -131,7 +131,8 @@ def _box(here: Port, there: Port) -> Box:
     leaked = leaks(everything)
     crossed = everything.take(~leaked)
     mapped, rows = mappings(crossed)
-    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, port_use(mapped, rows, crossed), infer(crossing, crossed))
+    used, behavior = port_use(mapped, rows, crossed), infer(crossing, crossed)
+    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, used, behavior)
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:

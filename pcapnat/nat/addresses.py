@@ -15,7 +15,7 @@ from .translation import Translations
 
 
 def one_for_one(s: Sessions) -> bool:
-    """Whether addresses are translated one for one by a rule: at least 3 hosts, a fixed distance, low bits and ports kept (NETMAP, NPTv6)."""
+    """Whether addresses are translated one for one by a rule: 3 hosts, fixed distance, low bits and ports kept (NETMAP, NPTv6)."""
     if not len(s):
         return False
     pairs = np.unique(np.column_stack([s.inside, s.outside]), axis=0)

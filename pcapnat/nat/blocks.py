@@ -35,7 +35,7 @@ def clusters(changed: Sessions) -> Clusters:
     pool = numbers(changed.outside)
     port = changed.outside_port.astype(np.int64)
     order = np.lexsort((port, pool))
-    h, p, a = host[order], port[order], pool[order]
+    h, a = host[order], pool[order]
     hosts = len(np.unique(host))
     mine, spans = _cut(host, pool, port)
     if hosts < 2:
@@ -54,7 +54,8 @@ def clusters(changed: Sessions) -> Clusters:
         return Clusters(True, True, f"the ports of {hosts} hosts lie in {mine} clusters, each of one host, none wider than {max(spans)}")
     if runs > max(mine, hosts) and runs > expected - 2 * spread:
         return Clusters(False, True, "")
-    return Clusters(False, False, f"the ports of {hosts} hosts lie apart to some degree ({runs} runs, chance gives {expected:.0f}): neither blocks nor chance")
+    apart = f"the ports of {hosts} hosts lie apart to some degree ({runs} runs, chance gives {expected:.0f})"
+    return Clusters(False, False, f"{apart}: neither blocks nor chance")
 
 
 def _cut(host: Array, pool: Array, port: Array) -> tuple[int, list[int]]:

@@ -10,10 +10,14 @@ import numpy as np
 from ..flow import Crossing
 from ..terms import Finding
 from .addresses import address_pool, hairpin, one_for_one, pooling
-from .keeping import mapping_behavior, sharing
+from .fields import fields_changed
+from .filtering import filtering
+from .idle import Interval, timeouts
+from .keeping import PORT, mapping_behavior, sharing
 from .portchoice import RANDOM, ports
 from .session import sessions
 from .translation import Translations
+from .watch import watch
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Inferred:
     """One finding per question; the words are those of RFC 4787 and of the JSON document."""
 
     mapping: Finding[str]
+    filtering: Finding[str]
     port_choice: Finding[str]
     port_range: Finding[list[int]]
     address_pool: Finding[list[str]]
@@ -30,6 +35,12 @@ class Inferred:
     contiguity: Finding[bool]
     block_size: Finding[int]
     hairpin: Finding[str]
+    udp_idle_s: Finding[Interval]
+    udp_reply_idle_s: Finding[Interval]
+    tcp_idle_s: Finding[Interval]
+    tcp_transitory_idle_s: Finding[Interval]
+    icmp_idle_s: Finding[Interval]
+    fields_changed: Finding[dict[str, Any]]
 
     def findings(self) -> dict[str, Finding[Any]]:
         """All by name."""
@@ -45,8 +56,13 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
     used = ports(everything, fixed, bool(tcp.any()) and int(t.ended.sum()) * 2 > int(tcp.sum()))
     span = int(np.ptp(changed)) + 1 if used.choice.value == RANDOM and len(changed := s.outside_port[~s.kept()]) else 0
     overloading = sharing(s, span)
+    mapping = mapping_behavior(s, fixed, overloading.value)
+    seen = watch(crossing)
+    renews = None if mapping.value is None and used.choice.value == RANDOM else mapping.value == PORT and used.choice.value == RANDOM
+    idle = timeouts(crossing, t, seen, renews)
     return Inferred(
-        mapping=mapping_behavior(s, fixed, overloading.value),
+        mapping=mapping,
+        filtering=filtering(crossing, t, s, seen),
         port_choice=used.choice,
         port_range=used.range,
         address_pool=address_pool(s),
@@ -56,4 +72,6 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
         contiguity=used.contiguity,
         block_size=used.block_size,
         hairpin=hairpin(t, np.unique(s.outside, axis=0)),
+        **{f.name: getattr(idle, f.name) for f in fields(idle)},
+        fields_changed=fields_changed(crossing),
     )

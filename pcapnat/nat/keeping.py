@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..flow import protocol_name
+from ..table import Array
 from ..terms import Finding
 from .session import Sessions, numbers
 
 BEST_EFFORT = "endpoint-independent-best-effort"
 INDEPENDENT, ADDRESS, PORT = "endpoint-independent", "address-dependent", "address-and-port-dependent"
+Holders = dict[tuple[int, int], list[int]]
+"""Sessions by outside endpoint and destination."""
 REMEMBERED_NS = 180_000_000_000
 """How long a NAT may hold a session after its last frame (Linux: 120 s in TIME_WAIT, 180 s for UDP until 5.0)."""
 FEW = 0.02
@@ -31,14 +34,18 @@ class Tally:
     """Another port of the same address, same outside endpoint."""
     other_address: int = 0
     """Another address, same outside endpoint."""
-    changed_kept: int = 0
-    """Of both, those whose outside port is not the socket's own."""
+    changed_same: int = 0
+    """Of same_address, those whose outside port is not the socket's own."""
+    changed_other: int = 0
+    """Of other_address, the same."""
     same_address_differs: int = 0
     other_address_differs: int = 0
     forced: int = 0
     """Another outside endpoint because somebody else held the usual one towards this destination."""
     returned: int = 0
     """Went back to the socket's own port although the newest mapping, with another one, would have done."""
+    returned_same: int = 0
+    """Of these, those whose address that mapping was for."""
 
     def same(self) -> int:
         """Sessions that kept the endpoint."""
@@ -56,7 +63,7 @@ def tally(s: Sessions) -> Tally:
     target = numbers(s.proto, s.remote, s.remote_port)
     address = numbers(s.remote)
     until = s.until_ns()
-    holders: dict[tuple[int, int], list[int]] = defaultdict(list)
+    holders: Holders = defaultdict(list)
     for k, key in enumerate(zip(door.tolist(), target.tolist(), strict=True)):
         holders[key].append(k)
     own: dict[int, list[int]] = defaultdict(list)
@@ -71,12 +78,13 @@ def tally(s: Sessions) -> Tally:
             newest = alive[-1]
             if kept[k] and not kept[newest] and door[newest] != door[k] and not _held(s, holders, socket, door, target, newest, k):
                 out.returned += 1
+                out.returned_same += bool(address[newest] == address[k])
             elif all(address[j] == address[k] for j in alive if door[j] == door[k]):
                 out.same_address += 1
-                out.changed_kept += int(not kept[k])
+                out.changed_same += int(not kept[k])
             else:
                 out.other_address += 1
-                out.changed_kept += int(not kept[k])
+                out.changed_other += int(not kept[k])
         elif any(_held(s, holders, socket, door, target, j, k) for j in alive):
             out.forced += 1
         elif any(address[j] == address[k] for j in alive):
@@ -86,12 +94,10 @@ def tally(s: Sessions) -> Tally:
     return out
 
 
-def _held(s: Sessions, holders: dict[tuple[int, int], list[int]], socket: np.ndarray, door: np.ndarray, target: np.ndarray, j: int, k: int) -> bool:
+def _held(s: Sessions, holders: Holders, socket: Array, door: Array, target: Array, j: int, k: int) -> bool:
     """Whether another socket had the outside endpoint of session j towards the destination of session k when k began."""
     others = holders.get((int(door[j]), int(target[k])), ())
-    return any(
-        socket[o] != socket[k] and s.first_ns[o] <= s.first_ns[k] and s.last_ns[o] + REMEMBERED_NS >= s.first_ns[k] for o in others
-    )
+    return any(socket[o] != socket[k] and s.first_ns[o] <= s.first_ns[k] and s.last_ns[o] + REMEMBERED_NS >= s.first_ns[k] for o in others)
 
 
 def mapping_behavior(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
@@ -99,8 +105,8 @@ def mapping_behavior(s: Sessions, fixed: bool, overloading: bool | None) -> Find
     found = {proto: _one(s.take(s.proto == proto), fixed, overloading) for proto in np.unique(s.proto).tolist()}
     known = {proto: f for proto, f in found.items() if f.value}
     if not known:
-        notes = dict.fromkeys(f.note for f in found.values())
-        return Finding(None, sum(f.support for f in found.values()), sum(f.against for f in found.values()), "; ".join(notes) or "no session left the box")
+        notes = "; ".join(dict.fromkeys(f.note for f in found.values())) or "no session left the box"
+        return Finding(None, sum(f.support for f in found.values()), sum(f.against for f in found.values()), notes)
     values = {f.value for f in known.values()}
     if values == {INDEPENDENT, BEST_EFFORT}:
         values = {BEST_EFFORT}
@@ -118,19 +124,23 @@ def _one(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
     if same + differs + n.forced + n.returned == 0:
         return Finding(None, 0, 0, "no socket had sessions with two destinations at a time")
     seen = f"{same} sessions of sockets with another one alive have its outside endpoint, {differs + n.forced} have not"
-    if n.returned >= 2 and n.returned > n.changed_kept:
-        return Finding(PORT, n.returned, n.changed_kept, f"{seen}; {n.returned} took the socket's own port again although the newest mapping had another")
-    if n.returned:
-        return Finding(None, same, differs + n.returned, f"{seen}; sockets went back to their own port: neither word fits")
-    if same and not differs + n.forced <= FEW * same and not n.other_address and n.same_address and n.other_address_differs:
+    if n.returned > FEW * (n.changed_same + n.changed_other):
+        again = f"{seen}; {n.returned} took the socket's own port again although the newest mapping had another"
+        if n.returned_same >= 2 and not n.changed_same and not n.changed_other:
+            return Finding(PORT, n.returned, 0, again)
+        if n.returned >= 2 and n.changed_same >= 2 and not n.returned_same and not n.changed_other:
+            return Finding(ADDRESS, n.returned + n.changed_same, 0, f"{again}, none of them for the same address")
+        return Finding(None, same, differs + n.returned, f"{again}: no word fits for sure")
+    if n.same_address and n.other_address_differs and not n.other_address:
         if n.same_address >= 2 and n.other_address_differs >= 2 and not n.same_address_differs:
-            return Finding(ADDRESS, n.same_address + n.other_address_differs, 0, f"{n.same_address} with another port of one address have the same endpoint, {n.other_address_differs} with another address have another")
+            ports = f"{n.same_address} with another port of one address have the same endpoint"
+            return Finding(ADDRESS, differs + same, 0, f"{ports}, {n.other_address_differs} with another address have another")
         return Finding(None, same, differs, f"{seen}: too few to tell")
     if not same or same <= FEW * differs:
         if n.same_address_differs >= 2:
             return Finding(PORT, differs, same, f"{seen}; {n.same_address_differs} differ for two ports of one address")
         if differs >= 1:
-            return Finding(None, differs, same, f"{seen}, but too few spoke to two ports of one address: address-dependent, or address-and-port-dependent")
+            return Finding(None, differs, same, f"{seen}, but too few spoke to two ports of one address: {ADDRESS} or {PORT}")
         return Finding(None, 0, n.forced, f"{n.forced} sessions found the socket's endpoint taken, and none had a choice")
     if differs > max(FEW * same, 0):
         return Finding(None, same, differs, f"{seen}, and nothing that was seen explains it")
@@ -141,7 +151,7 @@ def _one(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
         return Finding(INDEPENDENT, same, differs, f"{seen}; addresses are translated one for one")
     if overloading is False and not n.forced and not differs:
         return Finding(INDEPENDENT, same, 0, f"{seen}; no outside endpoint serves two sockets")
-    hint = "" if n.changed_kept else "; all of these ports are the sockets' own, which keeping free ports would also give"
+    hint = "" if n.changed_same + n.changed_other else "; all of these ports are the sockets' own, which keeping free ports would also give"
     return Finding(BEST_EFFORT, same, differs + n.forced, seen + taken + hint)
 
 
@@ -162,13 +172,16 @@ def sharing(s: Sessions, random_span: int) -> Finding[bool]:
             together = [j for j in rows[:at].tolist() if socket[j] != socket[k] and s.last_ns[j] >= s.first_ns[k]]
             if together:
                 shared += 1
-                example = example or f"outside port {s.outside_port[k]} served inside ports {s.inside_port[together[-1]]} and {s.inside_port[k]} at a time"
+                two = f"{s.inside_port[together[-1]]} and {s.inside_port[k]}"
+                example = example or f"outside port {s.outside_port[k]} served inside ports {two} at a time"
     if shared:
         return Finding(True, shared, 0, example)
     made = s.made()
     refused = _refused(made)
     if refused >= 2:
-        return Finding(False, refused, 0, f"{refused} sockets did not get their own port, which others held towards other destinations only")
+        return Finding(
+            False, refused, 0, f"{refused} sockets did not get their own port, which others held towards other destinations only"
+        )
     expected = _expected(made, random_span) if random_span else 0.0
     if expected >= 7:
         return Finding(False, round(expected), 0, f"no endpoint is shared; chance would have shared about {expected:.0f}")
@@ -202,5 +215,3 @@ def _expected(made: Sessions, span: int) -> float:
         alive = np.arange(int(rows.sum())) - np.searchsorted(ends, made.first_ns[rows], "left")
         total += float(np.maximum(alive, 0).sum()) / span
     return total
-
-

@@ -6,7 +6,7 @@ note how many ports it rests on; below what it takes to tell rules apart it is u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,6 +59,12 @@ class Order:
     is_counter: bool
     is_near: bool
     """Small steps are more frequent than chance allows."""
+    is_likely: bool
+    """Most steps are those of a counter, whatever chance would give."""
+
+    def rank(self) -> tuple[bool, bool, float]:
+        """The greater, the more it looks like a counter."""
+        return self.is_counter, self.is_near, self.small / max(self.steps, 1)
 
 
 def ports(s: Sessions, fixed: bool, ends_tcp: bool) -> Ports:
@@ -67,7 +73,8 @@ def ports(s: Sessions, fixed: bool, ends_tcp: bool) -> Ports:
     changed = made.take(~made.kept())
     high = changed.take(changed.inside_port >= 1024)  # ports below are often drawn from a class of their own
     choice = _choice(made, changed, high, fixed, ends_tcp)
-    return Ports(choice, _range(high, choice.value), _parity(changed), _contiguity(made, choice.value), block_size(high, choice.value == BLOCK))
+    size = block_size(high, choice.value == BLOCK)
+    return Ports(choice, _range(high, choice.value), _parity(changed), _contiguity(made, choice.value), size)
 
 
 def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends_tcp: bool) -> Finding[str]:
@@ -134,11 +141,14 @@ def _how(high: Sessions) -> Finding[str] | None:
     order = _order(high.take(high.opened == 1))
     near = f"{order.small} of {order.steps} steps {order.grouping} are 1 to {STEP}"
     if order.is_counter:
-        return Finding(SEQUENTIAL, order.small, order.steps - order.small, f"{order.ones} of {order.steps} steps {order.grouping} are 1, {order.small} at most {STEP}")
+        steps = f"{order.ones} of {order.steps} steps {order.grouping} are 1, {order.small} at most {STEP}"
+        return Finding(SEQUENTIAL, order.small, order.steps - order.small, steps)
     if order.is_near:
         return Finding(None, 0, 0, f"{near}: more than chance gives, fewer than a counter")
-    if n < LEAST and order.steps < 2:
+    if n < LEAST:
         return None
+    if order.is_likely:
+        return Finding(None, 0, 0, f"{near}: too few to tell a counter from chance")
     group = clusters(high)
     if group.blocks:
         return Finding(BLOCK, n, 0, group.note)
@@ -149,12 +159,14 @@ def _how(high: Sessions) -> Finding[str] | None:
     stray, even = unevenness(high.outside_port)
     if even < 1e-3 and stray > 0.05:
         return Finding(None, 0, 0, f"{near}, but they are not spread evenly (p {even:.1g})")
-    return Finding(RANDOM, n, 0, f"{n} changed ports spread evenly over {int(high.outside_port.min())}-{int(high.outside_port.max())}; {near}, as chance gives")
+    seen = f"{int(high.outside_port.min())}-{int(high.outside_port.max())}"
+    return Finding(RANDOM, n, 0, f"{n} changed ports spread evenly over {seen}; {near}, as chance gives")
 
 
 def _order(events: Sessions) -> Order:
     """Steps from each port to the next in the order of creation: over all, per protocol, address, host or destination."""
-    best = Order(0, 0, 0, "from one to the next", False, False)
+    best = Order(0, 0, 0, "from one to the next", False, False, False)
+    likely = False
     proto, host, pool = numbers(events.proto), numbers(events.inside), numbers(events.outside)
     remote, target = numbers(events.remote), numbers(events.remote, events.remote_port)
     groupings = (
@@ -170,16 +182,17 @@ def _order(events: Sessions) -> Order:
         order = np.argsort(group, kind="stable")
         port = events.outside_port[order].astype(np.int64)
         step = np.diff(port)[np.diff(group[order]) == 0]
-        if not len(step):
+        if not len(step) or (len(step) < LEAST - 1 and best.steps):
             continue
         span = max(int(port.max() - port.min()) + 1, 2)
         for sign in (1, -1):
             found = _steps(step * sign, span, name if sign == 1 else name + ", downwards")
-            if (found.is_counter, found.is_near, found.small / found.steps) > (best.is_counter, best.is_near, best.small / max(best.steps, 1)):
+            likely |= found.is_likely
+            if found.rank() > best.rank():
                 best = found
         if best.steps == 0:
             best = _steps(step, span, name)
-    return best
+    return replace(best, is_likely=likely)
 
 
 def _steps(step: Array, span: int, name: str) -> Order:
@@ -188,7 +201,8 @@ def _steps(step: Array, span: int, name: str) -> Order:
     by_one, by_few = at_least(ones, n, 1 / span), at_least(small, n, min(1.0, STEP / span))
     counter = (ones >= 0.5 * n and by_one < SURE) or (small >= 0.6 * n and by_few < SURE)
     near = min(by_one, by_few) < 1e-3 / 14  # as many tests are made
-    return Order(ones, small, n, name, counter, near)
+    likely = ones >= 0.4 * n or (small >= 0.5 * n and span > 4 * STEP)
+    return Order(ones, small, n, name, counter, near, likely)
 
 
 def _range(high: Sessions, choice: str | None) -> Finding[list[int]]:

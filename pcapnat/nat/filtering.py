@@ -1,0 +1,149 @@
+"""Filtering behavior: who may send to an outside endpoint that a host inside is using (RFC 4787 5)?
+
+Only packets tell that nobody inside asked for: from an address the socket talks to, but another port, or from another
+address. They must have met a mapping that was alive, and an inside capture that would have shown them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..flow import Crossing, protocol_name
+from ..flow.life import RST_LETTER, SYN_LETTER
+from ..table import Array
+from ..terms import Finding
+from .keeping import ADDRESS, INDEPENDENT, PORT
+from .session import GRACE_NS, TCP, UDP, Sessions
+from .translation import Translations
+from .watch import Watch
+
+Door = tuple[int, int, int, int]
+"""Protocol, address and port outside."""
+
+
+@dataclass
+class Knocks:
+    """Unsolicited conversations to live outside endpoints of one protocol, by where they came from and what became of them."""
+
+    same_in: int = 0
+    same_out: int = 0
+    other_in: int = 0
+    other_out: int = 0
+    answered: int = 0
+    """Of those that did not get in: answered by an error or a reset, of the box itself."""
+
+
+class Frames:
+    """Times of each conversation's frames at the outer point."""
+
+    def __init__(self, crossing: Crossing):
+        port = crossing.there
+        self._time = port.packets.time_ns
+        self._order = np.argsort(port.conversation, kind="stable")
+        self._start = np.searchsorted(port.conversation[self._order], np.arange(len(port.conversations) + 1))
+
+    def last_before(self, conversation: int, time_ns: int) -> int | None:
+        """Time of the conversation's last frame before this time."""
+        times = self._time[self._order[self._start[conversation] : self._start[conversation + 1]]]
+        times = times[times < time_ns]
+        return int(times.max()) if len(times) else None
+
+
+def filtering(crossing: Crossing, t: Translations, s: Sessions, seen: Watch | None) -> Finding[str]:
+    """One word for all protocols; unknown if they differ, or if nobody knocked."""
+    if seen is None or not len(s):
+        return Finding(None, 0, 0, "no session, or no common clock")
+    knocks = _knocks(crossing, t, s, seen)
+    found = {proto: _one(k, seen) for proto, k in sorted(knocks.items())}
+    known = {proto: f for proto, f in found.items() if f.value}
+    if not known:
+        notes = "; ".join(f"{protocol_name(proto)}: {f.note}" for proto, f in found.items())
+        return Finding(None, 0, 0, notes or "nobody outside sent to a live outside endpoint unasked")
+    values = {f.value for f in known.values()}
+    note = "; ".join(f"{protocol_name(proto)}: {f.note}" for proto, f in known.items())
+    if len(values) > 1:
+        return Finding(None, 0, 0, f"it differs: {note}")
+    return Finding(values.pop(), sum(f.support for f in known.values()), sum(f.against for f in known.values()), note)
+
+
+def _one(k: Knocks, seen: Watch) -> Finding[str]:
+    n = k.same_in + k.same_out + k.other_in + k.other_out
+    note = (
+        f"from an address in use but another port {k.same_in} of {k.same_in + k.same_out} got in, "
+        f"from other addresses {k.other_in} of {k.other_in + k.other_out}; the box answered {k.answered}"
+    )
+    sure_same = k.same_out and not k.same_in and seen.beyond_loss(k.same_out)
+    sure_other = k.other_out and not k.other_in and seen.beyond_loss(k.other_out)
+    if k.other_in and not k.other_out and not k.same_out:
+        return Finding(INDEPENDENT, n, 0, note)
+    if k.same_in and not k.same_out and sure_other:
+        return Finding(ADDRESS, n, 0, note)
+    if sure_same and not k.other_in:
+        return Finding(PORT, n, 0, note)
+    return Finding(None, 0, 0, note)
+
+
+def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> dict[int, Knocks]:
+    c = crossing.there.conversations
+    live: dict[Door, list[int]] = defaultdict(list)
+    for k, door in enumerate(_doors(s.proto, s.outside, s.outside_port)):
+        live[door].append(k)
+    came_in = np.flatnonzero((t.from_outside == 1) & (t.hairpin == 0) & (t.kind >> 1 == 1) & (t.outside_dport >= 0))
+    inward = t.outside_row[came_in]
+    refused = np.array(list(crossing.unmatched_there), np.int64)
+    rows = np.concatenate([inward, refused])
+    if not len(rows):
+        return {}
+    asks_b = np.concatenate([c.client()[inward] != 1, np.ones(len(refused), bool)])
+    got_in = np.arange(len(rows)) < len(inward)
+    letters = c.marks[rows] >> np.where(asks_b, 0, 16)
+    reset = c.marks[rows] >> (RST_LETTER + np.where(asks_b, 16, 0)) & 1 == 1
+    usable = np.isin(c.proto[rows], (TCP, UDP)) & ((c.proto[rows] != TCP) | (letters >> SYN_LETTER & 1 == 1))
+    to, to_port = np.where(asks_b[:, None], c.b[rows], c.a[rows]), np.where(asks_b, c.b_port[rows], c.a_port[rows])
+    by, by_port = np.where(asks_b[:, None], c.a[rows], c.b[rows]), np.where(asks_b, c.a_port[rows], c.b_port[rows])
+    replies = np.where(asks_b, c.packets_ba[rows], c.packets_ab[rows])
+    knocks: dict[int, Knocks] = defaultdict(Knocks)
+    doors = _doors(c.proto[rows], to, to_port)
+    times = c.first_ns[rows].tolist()
+    candidates = [k for k in np.flatnonzero(usable).tolist() if doors[k] in live]
+    if not candidates:
+        return {}
+    frames = Frames(crossing)
+    alive = {k: [j for j in live[doors[k]] if _alive(s, t, j, times[k], frames)] for k in candidates}
+    # Somebody got in though no host inside was using it: a door set up for that.
+    forwarded = {doors[k] for k in candidates if got_in[k] and not alive[k]}
+    for k in candidates:
+        partners = alive[k]
+        if not partners or doors[k] in forwarded:
+            continue
+        known = [(s.remote[j] == by[k]).all() for j in partners]
+        if not any(known) and any((s.remote[j] == by[k]).all() for j in live[doors[k]]):
+            continue  # somebody the socket did talk to: whether the box still knows is open
+        if any(known[n] and int(s.remote_port[j]) == int(by_port[k]) for n, j in enumerate(partners)):
+            continue
+        # Reset or quoted in an error: the box's own answer. Any other answer came from inside, unseen.
+        told = bool(reset[k] or c.errors[rows[k]])
+        if not got_in[k] and (not seen.covers(times[k]) or (replies[k] and not told)):
+            continue
+        count = knocks[int(c.proto[rows[k]])]
+        count.same_in += any(known) and bool(got_in[k])
+        count.same_out += any(known) and not got_in[k]
+        count.other_in += not any(known) and bool(got_in[k])
+        count.other_out += not any(known) and not got_in[k]
+        count.answered += told and not got_in[k]
+    return knocks
+
+
+def _doors(proto: Array, address: Array, port: Array) -> list[Door]:
+    return list(zip(proto.tolist(), address[:, 0].tolist(), address[:, 1].tolist(), port.tolist(), strict=True))
+
+
+def _alive(s: Sessions, t: Translations, j: int, time_ns: int, frames: Frames) -> bool:
+    """Whether session j's mapping was surely there: something passed a moment before, and a closed one goes on."""
+    if s.first_ns[j] >= time_ns or (s.closed[j] and s.last_ns[j] < time_ns):
+        return False
+    last = frames.last_before(int(t.outside_row[s.row[j]]), time_ns)
+    return last is not None and time_ns - last <= GRACE_NS[TCP if int(s.proto[j]) == TCP else UDP]
