@@ -50,7 +50,7 @@ def clusters(changed: Sessions) -> Clusters:
     share = np.bincount(host) / n
     expected = (n - 1) * (1 - float((share**2).sum())) + 1
     spread = 2 * max(1.0, expected * float((share**2).sum())) ** 0.5
-    if runs <= mine and runs < expected - 2 * spread and n >= 4 * mine:
+    if runs <= mine and runs < expected - 2 * spread and n >= 3 * mine:
         return Clusters(True, True, f"the ports of {hosts} hosts lie in {mine} clusters, each of one host, none wider than {max(spans)}")
     if runs > max(mine, hosts) and runs > expected - 2 * spread:
         return Clusters(False, True, "")

@@ -143,15 +143,15 @@ def _how(high: Sessions) -> Finding[str] | None:
     if order.is_counter:
         steps = f"{order.ones} of {order.steps} steps {order.grouping} are 1, {order.small} at most {STEP}"
         return Finding(SEQUENTIAL, order.small, order.steps - order.small, steps)
+    group = clusters(high)
+    if group.blocks:
+        return Finding(BLOCK, n, 0, group.note)
     if order.is_near:
         return Finding(None, 0, 0, f"{near}: more than chance gives, fewer than a counter")
     if n < LEAST:
         return None
     if order.is_likely:
         return Finding(None, 0, 0, f"{near}: too few to tell a counter from chance")
-    group = clusters(high)
-    if group.blocks:
-        return Finding(BLOCK, n, 0, group.note)
     if not group.told:
         return Finding(None, 0, 0, group.note)
     if n < LEAST:
