@@ -15,8 +15,8 @@ GAP = 512
 """Ports of one host further apart than this are in blocks of their own, or in none."""
 SIZES = (16, 32, 64, 100, 128, 200, 256, 500, 512, 1000, 1008, 1024, 2000, 2016, 2048, 4000, 4032, 4096)
 """Block sizes that NATs offer."""
-WIDE = 8192
-"""Ports of one host that span more than this are in no single block."""
+FAR = 4096
+"""Ports further apart are not in one block."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,18 @@ def clusters(changed: Sessions) -> Clusters:
     order = np.lexsort((port, pool))
     h, a = host[order], pool[order]
     hosts = len(np.unique(host))
-    mine, spans = _cut(host, pool, port)
+    mine, spans, _, _ = _cut(host, pool, port, GAP)
+    # Who has a block fills it before the next: some ports in places far apart are in none.
+    user = numbers(changed.inside, changed.proto)
+    places = np.bincount(_cut(user, pool, port, FAR)[3], minlength=int(user.max()) + 1)
+    apart = int(np.maximum(places - 1 - np.bincount(user) // min(SIZES), 0).sum())
+    # With many ports gaps close, but they still are all over the place: more than a block cut in two, and more for each 16.
+    stretches = np.unique(np.column_stack([host, pool, port // FAR]), axis=0)[:, 0]
+    beyond = int(np.maximum(np.bincount(stretches) - 2, 0).sum())
+    if apart >= 2 or (beyond >= 3 and beyond > n / 16):
+        return Clusters(False, True, "")
     if hosts < 2:
-        if mine > n / 2 or (n >= 8 and spans[0] > WIDE):
-            return Clusters(False, True, "")
-        return Clusters(False, False, f"one host, {n} ports within {spans[0]}: a block of its own or the whole range")
-    if mine > n / 2:
-        return Clusters(False, True, "")  # a block for every port or two is none
+        return Clusters(False, False, f"one host, {n} ports within {max(spans)}: a block of its own or the whole range")
     edges = (h[1:] != h[:-1]) | (a[1:] != a[:-1])
     runs = int(edges.sum()) + 1
     # Under chance a neighbour in the order of ports is of another host this often.
@@ -52,20 +57,25 @@ def clusters(changed: Sessions) -> Clusters:
     spread = 2 * max(1.0, expected * float((share**2).sum())) ** 0.5
     if runs <= mine and runs < expected - 2 * spread and n >= 3 * mine:
         return Clusters(True, True, f"the ports of {hosts} hosts lie in {mine} clusters, each of one host, none wider than {max(spans)}")
-    if runs > max(mine, hosts) and runs > expected - 2 * spread:
+    if n - hosts >= 3 and runs > max(mine, hosts) and runs > expected - 2 * spread:
         return Clusters(False, True, "")
     apart = f"the ports of {hosts} hosts lie apart to some degree ({runs} runs, chance gives {expected:.0f})"
     return Clusters(False, False, f"{apart}: neither blocks nor chance")
 
 
-def _cut(host: Array, pool: Array, port: Array) -> tuple[int, list[int]]:
-    """(how many clusters when each host's ports are cut at gaps, span of each)."""
+def _cut(host: Array, pool: Array, port: Array, gap: int) -> tuple[int, list[int], list[Array], Array]:
+    """(how many clusters when each host's ports are cut at gaps, span of each, ports of each, host of each)."""
     order = np.lexsort((port, pool, host))
     h, a, p = host[order], pool[order], port[order]
-    new = np.append(True, (h[1:] != h[:-1]) | (a[1:] != a[:-1]) | (p[1:] - p[:-1] > GAP))
-    start = np.flatnonzero(new)
-    stop = np.append(start[1:], len(p)) - 1
-    return len(start), (p[stop] - p[start] + 1).tolist()
+    cuts = np.flatnonzero((h[1:] != h[:-1]) | (a[1:] != a[:-1]) | (p[1:] - p[:-1] > gap)) + 1
+    parts = np.split(p, cuts)
+    return len(parts), [int(part[-1] - part[0]) + 1 for part in parts], parts, h[np.append(0, cuts)]
+
+
+def _hollow(part: Array) -> bool:
+    """Whether a cluster has a gap that ports spread evenly over it would hardly leave: there are two blocks in it."""
+    span, n = int(part[-1] - part[0]) + 1, len(part)
+    return n > 2 and n * (1 - int(np.diff(part).max()) / span) ** n < 0.02
 
 
 def block_size(changed: Sessions, blocks: bool) -> Finding[int]:
@@ -86,8 +96,10 @@ def block_size(changed: Sessions, blocks: bool) -> Finding[int]:
             if alone:
                 fits.append(size)
                 break
-    _, spans = _cut(host, pool, port)
+    _, spans, parts, _ = _cut(host, pool, port, GAP)
     widest = max(spans)
+    if any(_hollow(part) for part in parts):
+        return Finding(None, 0, 0, f"blocks lie too close to tell where one ends; none is wider than {widest}")
     n = int(np.bincount(host).max())
     top = widest * width_bound(n)
     possible = [size for size in fits if widest <= size <= top]
@@ -96,6 +108,8 @@ def block_size(changed: Sessions, blocks: bool) -> Finding[int]:
     counted = len(steps) and float((np.abs(steps) <= 16).mean()) > 0.5
     if counted:
         return Finding(None, 0, 0, f"ports rise inside a block, so its end was not seen: at least {widest}")
-    if len(possible) == 1:
+    # Two blocks side by side look like one of twice the size: another cluster must be too wide for the next smaller size.
+    smaller = max((size for size in SIZES if size < possible[0]), default=0) if possible else 0
+    if len(possible) == 1 and sum(span > smaller for span in spans) >= 2:
         return Finding(possible[0], len(port), 0, f"blocks span up to {widest} ports; with 95 % confidence no more than {top:.0f}")
     return Finding(None, 0, 0, f"blocks span up to {widest} ports; sizes that fit: {', '.join(map(str, possible)) or 'none'}")

@@ -14,7 +14,7 @@ from .fields import fields_changed
 from .filtering import filtering
 from .idle import Interval, timeouts
 from .keeping import PORT, mapping_behavior, sharing
-from .portchoice import RANDOM, ports
+from .portchoice import PRESERVE, RANDOM, ports
 from .session import sessions
 from .translation import Translations
 from .watch import watch
@@ -55,7 +55,7 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
     tcp = t.proto == 6
     used = ports(everything, fixed, bool(tcp.any()) and int(t.ended.sum()) * 2 > int(tcp.sum()))
     span = int(np.ptp(changed)) + 1 if used.choice.value == RANDOM and len(changed := s.outside_port[~s.kept()]) else 0
-    overloading = sharing(s, span)
+    overloading = sharing(s, (used.choice.value or "").startswith(PRESERVE), span)
     mapping = mapping_behavior(s, fixed, overloading.value)
     seen = watch(crossing)
     renews = None if mapping.value is None and used.choice.value == RANDOM else mapping.value == PORT and used.choice.value == RANDOM

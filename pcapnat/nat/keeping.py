@@ -144,6 +144,9 @@ def _one(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
         return Finding(None, 0, n.forced, f"{n.forced} sessions found the socket's endpoint taken, and none had a choice")
     if differs > max(FEW * same, 0):
         return Finding(None, same, differs, f"{seen}, and nothing that was seen explains it")
+    changed = s.outside_port[~s.kept()]
+    if same == n.changed_same + n.changed_other and float(np.ptp(changed) + 1) ** -same > 1e-3:
+        return Finding(None, same, differs, f"{seen}: chance could give as much among so few ports")
     if not n.other_address:
         return Finding(None, same, differs, f"{seen}, all towards other ports of one address: endpoint-independent or address-dependent")
     taken = f"; {n.forced} found it taken towards their destination and got another" if n.forced else "; none found it taken"
@@ -155,10 +158,10 @@ def _one(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
     return Finding(BEST_EFFORT, same, differs + n.forced, seen + taken + hint)
 
 
-def sharing(s: Sessions, random_span: int) -> Finding[bool]:
+def sharing(s: Sessions, keeps: bool, random_span: int) -> Finding[bool]:
     """Port overloading: whether one outside endpoint serves two inside sockets at a time (RFC 4787 4.1 REQ-3).
 
-    random_span: how many ports a random choice is among, 0 if ports are not chosen at random.
+    keeps: the box keeps ports that are free. random_span: how many ports a random choice is among, 0 if ports are not chosen at random.
     """
     socket, door = s.sockets(), s.doors()
     shared, example = 0, ""
@@ -178,7 +181,7 @@ def sharing(s: Sessions, random_span: int) -> Finding[bool]:
         return Finding(True, shared, 0, example)
     made = s.made()
     refused = _refused(made)
-    if refused >= 2:
+    if keeps and refused >= 2:
         return Finding(
             False, refused, 0, f"{refused} sockets did not get their own port, which others held towards other destinations only"
         )

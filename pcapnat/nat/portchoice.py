@@ -87,9 +87,7 @@ def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends
         if fixed:
             return Finding(STATIC, n, 0, f"address for address, all {n} ports kept")
         return Finding(PRESERVE, n, 0, f"all {n} ports kept; none was seen to be taken, so what it does then is not known")
-    span = int(high.outside_port.max() - high.outside_port.min()) + 1 if len(high) else 1
-    # Kept by chance: one port in as many as are in use.
-    keeps = at_least(kept, n, 1 / max(span, 10)) < SURE
+    keeps = _keeps(made, changed)
     if keeps and kept * 10 < n:
         keeps = not _only_own_range(made, changed)
     how = _how(high)
@@ -110,6 +108,16 @@ def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends
             return Finding(HOST, len(high), kept, f"{told}; it has sockets of its own, ports {low}-{top}")
         return Finding(None, len(high), kept, f"{told}; it has sockets of its own, in no known range of hosts")
     return Finding(how.value, how.support, how.against, f"{told}; {how.note}")
+
+
+def _keeps(made: Sessions, changed: Sessions) -> bool:
+    """Whether more ports are kept than chance would."""
+    port = made.inside_port[made.kept()].astype(np.int64)
+    low, top = int(changed.outside_port.min()), int(changed.outside_port.max())
+    span = top - low + 1
+    # What is chosen from a range meets the inside port only if that is in the range, as far as it is known.
+    near = int(((port >= low - span) & (port <= top + span)).sum())
+    return len(port) - near >= 2 or at_least(near, len(made), 1 / max(span, 10)) < SURE
 
 
 def _differing(made: Sessions) -> str:
@@ -184,7 +192,7 @@ def _order(events: Sessions) -> Order:
         step = np.diff(port)[np.diff(group[order]) == 0]
         if not len(step) or (len(step) < LEAST - 1 and best.steps):
             continue
-        span = max(int(port.max() - port.min()) + 1, 2)
+        span = _spans(port, group[order])
         for sign in (1, -1):
             found = _steps(step * sign, span, name if sign == 1 else name + ", downwards")
             likely |= found.is_likely
@@ -195,7 +203,15 @@ def _order(events: Sessions) -> Order:
     return replace(best, is_likely=likely)
 
 
-def _steps(step: Array, span: int, name: str) -> Order:
+def _spans(port: Array, group: Array) -> float:
+    """Among how many ports steps are taken, on average over the steps; ports are grouped."""
+    start = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
+    width = np.maximum.reduceat(port, start) - np.minimum.reduceat(port, start) + 1
+    weight = np.diff(np.append(start, len(port))) - 1
+    return float(weight.sum() / np.maximum(weight / np.maximum(width, 2), 1e-9).sum())
+
+
+def _steps(step: Array, span: float, name: str) -> Order:
     n = len(step)
     ones, small = int((step == 1).sum()), int(((step >= 1) & (step <= STEP)).sum())
     by_one, by_few = at_least(ones, n, 1 / span), at_least(small, n, min(1.0, STEP / span))

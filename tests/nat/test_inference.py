@@ -24,7 +24,7 @@ def infer(nat: MadeNat, size: int) -> tuple[dict[str, object], int, int]:
     changed = made.outside_port[~made.kept()]
     found = ports(s, False, False)
     span = int(changed.max() - changed.min()) + 1 if found.choice.value == "random" and len(changed) else 0
-    shared = sharing(s, span)
+    shared = sharing(s, (found.choice.value or "").startswith("preserve"), span)
     values: dict[str, object] = {
         "mapping": mapping_behavior(s, False, shared.value).value,
         "port_choice": found.choice.value,
