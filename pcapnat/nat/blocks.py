@@ -59,8 +59,8 @@ def clusters(changed: Sessions) -> Clusters:
         return Clusters(True, True, f"the ports of {hosts} hosts lie in {mine} clusters, each of one host, none wider than {max(spans)}")
     if n - hosts >= 3 and runs > max(mine, hosts) and runs > expected - 2 * spread:
         return Clusters(False, True, "")
-    apart = f"the ports of {hosts} hosts lie apart to some degree ({runs} runs, chance gives {expected:.0f})"
-    return Clusters(False, False, f"{apart}: neither blocks nor chance")
+    halfway = f"the ports of {hosts} hosts lie apart to some degree ({runs} runs, chance gives {expected:.0f})"
+    return Clusters(False, False, f"{halfway}: neither blocks nor chance")
 
 
 def _cut(host: Array, pool: Array, port: Array, gap: int) -> tuple[int, list[int], list[Array], Array]:

@@ -46,6 +46,10 @@ class Inferred:
         """All by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def known(self) -> bool:
+        """Whether there is any answer about translation."""
+        return any(f.value is not None for name, f in self.findings().items() if name != "fields_changed")
+
 
 def infer(crossing: Crossing, t: Translations) -> Inferred:
     """What the translations of a box tell."""

@@ -123,7 +123,7 @@ def _one(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
     same, differs = n.same(), n.differs()
     if same + differs + n.forced + n.returned == 0:
         return Finding(None, 0, 0, "no socket had sessions with two destinations at a time")
-    seen = f"{same} sessions of sockets with another one alive have its outside endpoint, {differs + n.forced} have not"
+    seen = f"{same} of {same + differs + n.forced} sessions whose socket had another one alive have its outside endpoint"
     if n.returned > FEW * (n.changed_same + n.changed_other):
         again = f"{seen}; {n.returned} took the socket's own port again although the newest mapping had another"
         if n.returned_same >= 2 and not n.changed_same and not n.changed_other:
@@ -149,12 +149,12 @@ def _one(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
         return Finding(None, same, differs, f"{seen}: chance could give as much among so few ports")
     if not n.other_address:
         return Finding(None, same, differs, f"{seen}, all towards other ports of one address: endpoint-independent or address-dependent")
-    taken = f"; {n.forced} found it taken towards their destination and got another" if n.forced else "; none found it taken"
+    taken = f"; {n.forced} found it taken towards their destination and got another" if n.forced else ""
     if fixed:
         return Finding(INDEPENDENT, same, differs, f"{seen}; addresses are translated one for one")
     if overloading is False and not n.forced and not differs:
         return Finding(INDEPENDENT, same, 0, f"{seen}; no outside endpoint serves two sockets")
-    hint = "" if n.changed_same + n.changed_other else "; all of these ports are the sockets' own, which keeping free ports would also give"
+    hint = "" if n.changed_same + n.changed_other else "; all kept the socket's own port, which a box that keeps free ports does too"
     return Finding(BEST_EFFORT, same, differs + n.forced, seen + taken + hint)
 
 

@@ -168,7 +168,7 @@ def _how(high: Sessions) -> Finding[str] | None:
     if even < 1e-3 and stray > 0.05:
         return Finding(None, 0, 0, f"{near}, but they are not spread evenly (p {even:.1g})")
     seen = f"{int(high.outside_port.min())}-{int(high.outside_port.max())}"
-    return Finding(RANDOM, n, 0, f"{n} changed ports spread evenly over {seen}; {near}, as chance gives")
+    return Finding(RANDOM, n, 0, f"changed ports are spread evenly over {seen}; {near}, as chance gives")
 
 
 def _order(events: Sessions) -> Order:
@@ -243,7 +243,7 @@ def _parity(changed: Sessions) -> Finding[bool]:
     if n >= 10 and same == n:
         return Finding(True, n, 0, f"all {n} changed ports are as even or odd as the inside ones")
     if n >= 10 and n - same >= 3:
-        return Finding(False, n - same, same, f"{n - same} of {n} changed ports are not")
+        return Finding(False, n - same, same, f"{n - same} of {n} changed ports are odd for even or even for odd")
     return Finding(None, same, n - same, f"{n} changed ports are too few")
 
 

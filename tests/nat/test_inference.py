@@ -79,12 +79,14 @@ def test_inferred_is_true_or_unknown(size: int) -> None:
                     for name, value in values.items():
                         asked[name] += 1
                         unknown[name] += value is None
-                    bad += [f"{mapping} {choice} {'sharing' if share else 'alone'} {seed}: {what}" for what in wrong(nat, values, made, changed)]
-    print(f"{size} mappings, unknown: " + ", ".join(f"{name} {unknown[name]}/{asked[name]}" for name in asked))
+                    bad += [
+                        f"{mapping} {choice} {'sharing' if share else 'alone'} {seed}: {what}" for what in wrong(nat, values, made, changed)
+                    ]
+    print(f"{size} mappings, unknown: " + ", ".join(f"{name} {unknown[name]}/{asked[name]}" for name in asked))  # noqa: T201
     assert not bad
 
 
-@pytest.mark.parametrize("low,high", [(1024, 65535), (49152, 65535), (50001, 65535), (40000, 40099), (40000, 40009), (10000, 60000)])
+@pytest.mark.parametrize(("low", "high"), [(1024, 65535), (49152, 65535), (50001, 65535), (40000, 40099), (40000, 40009), (10000, 60000)])
 @pytest.mark.parametrize("size", [20, 60, 400])
 def test_ranges(low: int, high: int, size: int) -> None:
     for seed in range(5):
