@@ -92,7 +92,8 @@ def hairpin(t: Translations, outside: Array) -> Finding[str]:
     own = (seen == t.inside_src[rows]).all(axis=1)
     asked = (seen == t.inside_dst[rows]).all(axis=1)
     if len(outside):
-        asked |= (seen[:, None, :] == outside[None, :, :]).all(axis=2).any(axis=1)
+        number = numbers(np.concatenate([seen, outside]))
+        asked |= np.isin(number[: len(seen)], number[len(seen) :])
     counts = {"internal-source": int(own.sum()), "external-source": int((asked & ~own).sum()), "router-source": int((~asked & ~own).sum())}
     value = max(counts, key=lambda name: counts[name])
     against = len(rows) - counts[value]

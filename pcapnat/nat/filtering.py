@@ -6,6 +6,8 @@ address. They must have met a mapping that was alive, and an inside capture that
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -13,15 +15,11 @@ import numpy as np
 
 from ..flow import Crossing, protocol_name
 from ..flow.life import RST_LETTER, SYN_LETTER
-from ..table import Array
 from ..terms import Finding
-from .keeping import ADDRESS, INDEPENDENT, PORT
-from .session import GRACE_NS, TCP, UDP, Sessions
+from .keeping import ADDRESS, INDEPENDENT, MOST, PORT
+from .session import GRACE_NS, TCP, UDP, Sessions, numbers
 from .translation import Translations
 from .watch import Watch
-
-Door = tuple[int, int, int, int]
-"""Protocol, address and port outside."""
 
 
 @dataclass
@@ -88,9 +86,6 @@ def _one(k: Knocks, seen: Watch) -> Finding[str]:
 
 def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> dict[int, Knocks]:
     c = crossing.there.conversations
-    live: dict[Door, list[int]] = defaultdict(list)
-    for k, door in enumerate(_doors(s.proto, s.outside, s.outside_port)):
-        live[door].append(k)
     came_in = np.flatnonzero((t.from_outside == 1) & (t.hairpin == 0) & (t.kind >> 1 == 1) & (t.outside_dport >= 0))
     inward = t.outside_row[came_in]
     refused = np.array(list(crossing.unmatched_there), np.int64)
@@ -106,13 +101,24 @@ def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> di
     by, by_port = np.where(asks_b[:, None], c.a[rows], c.b[rows]), np.where(asks_b, c.a_port[rows], c.b_port[rows])
     replies = np.where(asks_b, c.packets_ba[rows], c.packets_ab[rows])
     knocks: dict[int, Knocks] = defaultdict(Knocks)
-    doors = _doors(c.proto[rows], to, to_port)
+    # Doors by number, those of the sessions first.
+    number = numbers(*[np.concatenate(two) for two in ((s.proto, c.proto[rows]), (s.outside, to), (s.outside_port, to_port))])
+    own, doors = number[: len(s)], number[len(s) :].tolist()
     times = c.first_ns[rows].tolist()
-    candidates = [k for k in np.flatnonzero(usable).tolist() if doors[k] in live]
+    candidates = np.flatnonzero(usable & np.isin(number[len(s) :], own)).tolist()
     if not candidates:
         return {}
+    live: dict[int, list[int]] = defaultdict(list)
+    for j in np.flatnonzero(np.isin(own, number[len(s) :])).tolist():
+        live[int(own[j])].append(j)
+    asked = {(int(own[j]), *s.remote[j].tolist()) for j in itertools.chain(*live.values())}
     frames = Frames(crossing)
-    alive = {k: [j for j in live[doors[k]] if _alive(s, t, j, times[k], frames)] for k in candidates}
+    begun = {door: s.first_ns[mine].tolist() for door, mine in live.items()}
+    alive = {}
+    for k in candidates:
+        earlier = bisect_left(begun[doors[k]], times[k])
+        latest = live[doors[k]][max(0, earlier - MOST) : earlier]
+        alive[k] = [j for j in latest if _alive(s, t, j, times[k], frames)]
     # Somebody got in though no host inside was using it: a door set up for that.
     forwarded = {doors[k] for k in candidates if got_in[k] and not alive[k]}
     for k in candidates:
@@ -120,7 +126,7 @@ def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> di
         if not partners or doors[k] in forwarded:
             continue
         known = [(s.remote[j] == by[k]).all() for j in partners]
-        if not any(known) and any((s.remote[j] == by[k]).all() for j in live[doors[k]]):
+        if not any(known) and (doors[k], *by[k].tolist()) in asked:
             continue  # somebody the socket did talk to: whether the box still knows is open
         if any(known[n] and int(s.remote_port[j]) == int(by_port[k]) for n, j in enumerate(partners)):
             continue
@@ -135,10 +141,6 @@ def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> di
         count.other_out += not any(known) and not got_in[k]
         count.answered += told and not got_in[k]
     return knocks
-
-
-def _doors(proto: Array, address: Array, port: Array) -> list[Door]:
-    return list(zip(proto.tolist(), address[:, 0].tolist(), address[:, 1].tolist(), port.tolist(), strict=True))
 
 
 def _alive(s: Sessions, t: Translations, j: int, time_ns: int, frames: Frames) -> bool:

@@ -73,7 +73,8 @@ def timeouts(crossing: Crossing, t: Translations, seen: Watch | None, renews: bo
         course = _course(crossing, t, np.sort(alone))
         _survivals(course, sure, kinds)
         _refusals(course, t, seen, kinds)
-        _moves(course, t, crossing, [pair for pair in moved if pair[0] in set(alone.tolist())], kinds)
+        single = set(alone.tolist())
+        _moves(course, t, crossing, [pair for pair in moved if pair[0] in single], kinds)
     return Timeouts(*(kinds[name].finding() for name in ("udp", "reply", "tcp", "transitory", "icmp")))
 
 

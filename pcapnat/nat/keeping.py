@@ -22,6 +22,8 @@ Holders = dict[tuple[int, int], list[int]]
 """Sessions by outside endpoint and destination."""
 REMEMBERED_NS = 180_000_000_000
 """How long a NAT may hold a session after its last frame (Linux: 120 s in TIME_WAIT, 180 s for UDP until 5.0)."""
+MOST = 32
+"""Earlier sessions that one is held against: the latest ones, so that a socket with a million destinations costs no more."""
 FEW = 0.02
 """Share of exceptions that may have causes nobody saw: sessions from before the captures, or of the box itself."""
 
@@ -70,7 +72,7 @@ def tally(s: Sessions) -> Tally:
     kept = s.kept()
     for k in range(len(s)):
         rows = own[int(socket[k])]
-        alive = [j for j in rows if until[j] >= s.first_ns[k] and target[j] != target[k]]
+        alive = [j for j in rows[-MOST:] if until[j] >= s.first_ns[k] and target[j] != target[k]]
         rows.append(k)
         if not alive:
             continue
@@ -96,7 +98,7 @@ def tally(s: Sessions) -> Tally:
 
 def _held(s: Sessions, holders: Holders, socket: Array, door: Array, target: Array, j: int, k: int) -> bool:
     """Whether another socket had the outside endpoint of session j towards the destination of session k when k began."""
-    others = holders.get((int(door[j]), int(target[k])), ())
+    others = holders.get((int(door[j]), int(target[k])), [])[-MOST:]
     return any(socket[o] != socket[k] and s.first_ns[o] <= s.first_ns[k] and s.last_ns[o] + REMEMBERED_NS >= s.first_ns[k] for o in others)
 
 
@@ -171,12 +173,20 @@ def sharing(s: Sessions, keeps: bool, random_span: int) -> Finding[bool]:
         rows = order[a:b]
         if b - a < 2 or len(np.unique(socket[rows])) < 2:
             continue
-        for at, k in enumerate(rows.tolist()):
-            together = [j for j in rows[:at].tolist() if socket[j] != socket[k] and s.last_ns[j] >= s.first_ns[k]]
-            if together:
+        # The session that lasts longest, and the longest of another socket than that one's.
+        longest, other = -1, -1
+        for k in rows.tolist():
+            rival = longest if longest >= 0 and socket[longest] != socket[k] else other
+            if rival >= 0 and s.last_ns[rival] >= s.first_ns[k]:
                 shared += 1
-                two = f"{s.inside_port[together[-1]]} and {s.inside_port[k]}"
+                two = f"{s.inside_port[rival]} and {s.inside_port[k]}"
                 example = example or f"outside port {s.outside_port[k]} served inside ports {two} at a time"
+            if longest < 0 or s.last_ns[k] >= s.last_ns[longest]:
+                if longest >= 0 and socket[longest] != socket[k]:
+                    other = longest
+                longest = k
+            elif socket[k] != socket[longest] and (other < 0 or s.last_ns[k] > s.last_ns[other]):
+                other = k
     if shared:
         return Finding(True, shared, 0, example)
     made = s.made()
@@ -201,7 +211,7 @@ def _refused(made: Sessions) -> int:
     count = 0
     for k, key in enumerate(keys):
         if not kept[k]:
-            holders = wanted.get((key[0], key[1], key[2], int(made.inside_port[k])), [])
+            holders = wanted.get((key[0], key[1], key[2], int(made.inside_port[k])), [])[-MOST:]
             live = [j for j in holders if made.last_ns[j] + REMEMBERED_NS >= made.first_ns[k]]
             same = [j for j in live if (made.remote[j] == made.remote[k]).all() and made.remote_port[j] == made.remote_port[k]]
             count += bool([j for j in live if made.last_ns[j] >= made.first_ns[k]]) and not same

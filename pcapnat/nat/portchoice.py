@@ -249,16 +249,14 @@ def _parity(changed: Sessions) -> Finding[bool]:
 
 def _contiguity(made: Sessions, choice: str | None) -> Finding[bool]:
     """RFC 4787 4.2.3: a host's neighbouring ports, open together, stay neighbours (as RTP and RTCP want)."""
-    rows = np.flatnonzero(~made.kept())
-    at = {
-        (int(made.proto[k]), *made.inside[k].tolist(), *made.outside[k].tolist(), int(made.inside_port[k])): int(k) for k in rows.tolist()
-    }
-    yes = no = 0
-    for key, k in at.items():
-        other = at.get((*key[:-1], key[-1] + 1))
-        if other is not None and key[-1] % 2 == 0 and made.last_ns[k] >= made.first_ns[other] - 1_000_000_000:
-            together = int(made.outside_port[other]) == int(made.outside_port[k]) + 1
-            yes, no = yes + together, no + (not together)
+    changed = made.take(~made.kept())
+    host = numbers(changed.proto, changed.inside, changed.outside)
+    order = np.lexsort((changed.first_ns, changed.inside_port, host))
+    one, other = order[:-1], order[1:]
+    pair = (host[one] == host[other]) & (changed.inside_port[other] == changed.inside_port[one] + 1) & (changed.inside_port[one] % 2 == 0)
+    pair &= changed.last_ns[one] >= changed.first_ns[other] - 1_000_000_000
+    together = changed.outside_port[other[pair]] == changed.outside_port[one[pair]] + 1
+    yes, no = int(together.sum()), int((~together).sum())
     note = f"{yes + no} pairs of neighbouring ports were changed, {yes} stayed neighbours"
     if choice in (SEQUENTIAL, ELSE_SEQUENTIAL) or yes + no < 3 or (yes and no):
         return Finding(None, yes, no, note)
