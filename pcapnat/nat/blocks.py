@@ -101,7 +101,7 @@ def block_size(changed: Sessions, blocks: bool) -> Finding[int]:
     if any(_hollow(part) for part in parts):
         return Finding(None, 0, 0, f"blocks lie too close to tell where one ends; none is wider than {widest}")
     n = int(np.bincount(host).max())
-    top = widest * width_bound(n)
+    top = widest * width_bound(n, 0.001)
     possible = [size for size in fits if widest <= size <= top]
     ordered = np.lexsort((np.arange(len(port)), pool, host))
     steps = np.diff(port[ordered])[np.diff(host[ordered]) == 0]
@@ -111,5 +111,5 @@ def block_size(changed: Sessions, blocks: bool) -> Finding[int]:
     # Two blocks side by side look like one of twice the size: another cluster must be too wide for the next smaller size.
     smaller = max((size for size in SIZES if size < possible[0]), default=0) if possible else 0
     if len(possible) == 1 and sum(span > smaller for span in spans) >= 2:
-        return Finding(possible[0], len(port), 0, f"blocks span up to {widest} ports; with 95 % confidence no more than {top:.0f}")
+        return Finding(possible[0], len(port), 0, f"blocks span up to {widest} ports; with 99.9 % confidence no more than {top:.0f}")
     return Finding(None, 0, 0, f"blocks span up to {widest} ports; sizes that fit: {', '.join(map(str, possible)) or 'none'}")

@@ -28,9 +28,11 @@ def unevenness(values: Array) -> tuple[float, float]:
     low, high = int(values.min()), int(values.max())
     if n < 5 or low == high:
         return 0.0, 1.0
-    place = np.sort((values - low + 0.5) / (high - low + 1))
-    steps = np.arange(1, n + 1) / n
-    d = float(max(np.max(steps - place), np.max(place - steps + 1 / n)))
+    seen, counts = np.unique(values, return_counts=True)
+    upto = np.cumsum(counts)
+    width = high - low + 1
+    # Ports are whole numbers: what is at or below a value, and what is below it.
+    d = float(max(np.max(np.abs(upto / n - (seen - low + 1) / width)), np.max(np.abs((upto - counts) / n - (seen - low) / width))))
     return d, min(1.0, 2 * math.exp(-2 * n * d * d))
 
 
@@ -45,15 +47,15 @@ def all_alike(groups: Array, values: Array) -> float:
     return min(1.0, math.exp(log + sum(math.lgamma(k + 1) for k in size.tolist()) - math.lgamma(len(values) + 1)))
 
 
-def width_bound(n: int) -> float:
-    """By what factor a range may be wider than what n uniform draws from it spanned, with 95 % confidence.
+def width_bound(n: int, doubt: float = 0.05) -> float:
+    """By what factor a range may be wider than what n uniform draws from it spanned, but for this doubt.
 
-    The root of n q^(n-1) - (n-1) q^n = 0.05: a sample's span over the range's width is Beta(n - 1, 2).
+    The root of n q^(n-1) - (n-1) q^n = doubt: a sample's span over the range's width is Beta(n - 1, 2).
     """
     low, high = 0.0, 1.0
     for _ in range(60):
         q = (low + high) / 2
-        if n * q ** (n - 1) - (n - 1) * q**n < 0.05:
+        if n * q ** (n - 1) - (n - 1) * q**n < doubt:
             low = q
         else:
             high = q

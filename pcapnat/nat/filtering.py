@@ -39,15 +39,15 @@ class Frames:
 
     def __init__(self, crossing: Crossing):
         port = crossing.there
-        self._time = port.packets.time_ns
-        self._order = np.argsort(port.conversation, kind="stable")
-        self._start = np.searchsorted(port.conversation[self._order], np.arange(len(port.conversations) + 1))
+        order = np.lexsort((port.packets.time_ns, port.conversation))
+        self._time = port.packets.time_ns[order]
+        self._start = np.searchsorted(port.conversation[order], np.arange(len(port.conversations) + 1))
 
     def last_before(self, conversation: int, time_ns: int) -> int | None:
         """Time of the conversation's last frame before this time."""
-        times = self._time[self._order[self._start[conversation] : self._start[conversation + 1]]]
-        times = times[times < time_ns]
-        return int(times.max()) if len(times) else None
+        times = self._time[self._start[conversation] : self._start[conversation + 1]]
+        at = int(np.searchsorted(times, time_ns, "left"))
+        return int(times[at - 1]) if at else None
 
 
 def filtering(crossing: Crossing, t: Translations, s: Sessions, seen: Watch | None) -> Finding[str]:

@@ -60,7 +60,7 @@ class Order:
     is_near: bool
     """Small steps are more frequent than chance allows."""
     is_likely: bool
-    """Most steps are those of a counter, whatever chance would give."""
+    """Many steps are those of a counter, and chance alone would be a surprise."""
 
     def rank(self) -> tuple[bool, bool, float]:
         """The greater, the more it looks like a counter."""
@@ -217,7 +217,7 @@ def _steps(step: Array, span: float, name: str) -> Order:
     by_one, by_few = at_least(ones, n, 1 / span), at_least(small, n, min(1.0, STEP / span))
     counter = (ones >= 0.5 * n and by_one < SURE) or (small >= 0.6 * n and by_few < SURE)
     near = min(by_one, by_few) < 1e-3 / 14  # as many tests are made
-    likely = ones >= 0.4 * n or (small >= 0.5 * n and span > 4 * STEP)
+    likely = (ones >= 0.4 * n and by_one < 0.05) or (small >= 0.5 * n and by_few < 0.05)
     return Order(ones, small, n, name, counter, near, likely)
 
 
@@ -240,7 +240,7 @@ def _parity(changed: Sessions) -> Finding[bool]:
     """RFC 4787 REQ-4: even stays even. Chance keeps it for every second port."""
     n = len(changed)
     same = int((changed.inside_port % 2 == changed.outside_port % 2).sum())
-    if n >= 10 and same == n:
+    if n >= 16 and same == n:
         return Finding(True, n, 0, f"all {n} changed ports are as even or odd as the inside ones")
     if n >= 10 and n - same >= 3:
         return Finding(False, n - same, same, f"{n - same} of {n} changed ports are odd for even or even for odd")
