@@ -87,9 +87,10 @@ def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends
         if fixed:
             return Finding(STATIC, n, 0, f"address for address, all {n} ports kept")
         return Finding(PRESERVE, n, 0, f"all {n} ports kept; none was seen to be taken, so what it does then is not known")
-    keeps = _keeps(made, changed)
-    if keeps and kept * 10 < n:
-        keeps = not _only_own_range(made, changed)
+    luck = _luck(made, changed)
+    keeps = luck < SURE
+    if luck < 0.02 and kept * 10 < n:
+        luck, keeps = (1.0, False) if _only_own_range(made, changed) else (luck, keeps)
     how = _how(high)
     told = f"{kept} of {n} ports kept, {len(changed)} changed"
     if keeps:
@@ -100,6 +101,8 @@ def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends
         if how.value in (RANDOM, SEQUENTIAL):
             return Finding(ELSE_RANDOM if how.value == RANDOM else ELSE_SEQUENTIAL, n - how.against, how.against, f"{told}; {how.note}")
         return Finding(None, kept, len(changed), f"{told}; {how.note}")
+    if luck < 0.02:
+        return Finding(None, kept, len(changed), f"{told}: too many are kept for chance, too few for a rule")
     if how is None:
         return Finding(None, 0, 0, f"{told}: too few to tell how they are chosen")
     if ends_tcp:
@@ -110,14 +113,14 @@ def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends
     return Finding(how.value, how.support, how.against, f"{told}; {how.note}")
 
 
-def _keeps(made: Sessions, changed: Sessions) -> bool:
-    """Whether more ports are kept than chance would."""
+def _luck(made: Sessions, changed: Sessions) -> float:
+    """How likely chance keeps as many ports."""
     port = made.inside_port[made.kept()].astype(np.int64)
     low, top = int(changed.outside_port.min()), int(changed.outside_port.max())
     span = top - low + 1
     # What is chosen from a range meets the inside port only if that is in the range, as far as it is known.
     near = int(((port >= low - span) & (port <= top + span)).sum())
-    return len(port) - near >= 2 or at_least(near, len(made), 1 / max(span, 10)) < SURE
+    return 0.0 if len(port) - near >= 2 else at_least(near, len(made), 1 / max(span, 10))
 
 
 def _differing(made: Sessions) -> str:
