@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .flow import Crossing, Picked, Port, Sockets
+from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
 from .table import Array
@@ -27,6 +27,7 @@ class Box:
     ports: list[PortUse]
     behavior: Inferred
     """How it behaves, as far as the captures tell."""
+    delays: list[Delay] = field(default_factory=list)
 
 
 @dataclass

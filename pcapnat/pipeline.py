@@ -9,9 +9,9 @@ import numpy as np
 
 from . import kernel
 from .analysis import Analysis, Box, Show, Shown
-from .flow import Conversations, Port, batch_rows, cross, observe, pick, sockets, tracker_for
+from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, infer, leaks, mappings, port_use, translations
+from .nat import box_kind, infer, leaks, mappings, port_use, translations, turned
 from .terms import CaptureError, Clock, Point, Selection
 from .wire import (
     Capture,
@@ -114,10 +114,11 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
 
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
-    boxes = [_box(here, there) for here, there in pairwise(ports)]
-    said = [messages(p.picked) for p in ports]
-    notes = _notes(ports, boxes) + _unread(ports, said)
-    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, notes, said)
+        used = pool.map(sockets, [p.conversations for p in ports])  # beside what follows
+        said = pool.map(messages, [p.picked for p in ports])
+        boxes = [_box(here, there) for here, there in pairwise(ports)]
+        heard = list(said)
+        return Analysis(ports, _clocks(boxes), list(used), boxes, _notes(ports, boxes) + _unread(ports, heard), heard)
 
 
 def _expected(frames: int, selection: Selection) -> int:
@@ -132,7 +133,7 @@ def _box(here: Port, there: Port) -> Box:
     crossed = everything.take(~leaked)
     mapped, rows = mappings(crossed)
     used, behavior = port_use(mapped, rows, crossed), infer(crossing, crossed)
-    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, used, behavior)
+    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, used, behavior, delays(crossing))
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:
@@ -163,8 +164,11 @@ MARKS = (
 
 def _notes(ports: list[Port], boxes: list[Box]) -> list[str]:
     notes = list(dict.fromkeys(problem for port in ports for problem in port.problems))  # a file may belong to several points
-    for c in (box.crossing for box in boxes):
+    for box in boxes:
+        c = box.crossing
         notes += [f"{c.here.name} and {c.there.name}: {said}" for said in (c.identity.says() if c.identity else ())]
+        if turned(box.translations):
+            notes.append(f"{c.there.name} is inside of {c.here.name}, as addresses and TTLs tell: give the points from the inside out")
     for port in ports:
         for flag, says in MARKS:
             if count := int((port.packets.flags & int(flag) != 0).sum()):

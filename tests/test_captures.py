@@ -138,3 +138,12 @@ def test_every_conversation_is_told_once(scenario: str) -> None:
     assert sorted([*set(crossing.matches.there[plain].tolist()), *crossing.unmatched_there]) == list(
         range(len(analysis.points[1].conversations))
     )
+
+
+@pytest.mark.parametrize("scenario", ["demo", "linux-masquerade", "linux-port-collisions", "linux-port-forward", "linux-hairpin"])
+def test_points_from_the_outside_in_are_noticed(scenario: str) -> None:
+    files = {name: str(CAPTURES / scenario / f"{name}.pcap") for name in ("inside", "outside")}
+    right, wrong = (analyze([Point(n, (files[n],)) for n in order]) for order in (("inside", "outside"), ("outside", "inside")))
+    said = "inside is inside of outside, as addresses and TTLs tell: give the points from the inside out"
+    assert said not in right.notes
+    assert (said in wrong.notes) == (scenario != "linux-hairpin")

@@ -5,6 +5,7 @@ May use wire and below, and numpy. Touches nothing. Never knows what a NAT is: i
 
 from .conversation import Conversations, Tracker, protocol_name
 from .cross import Crossing, Matches, cross
+from .delay import Delay, delays
 from .fingerprint import By
 from .frames import FramePairs, How
 from .observe import observe
@@ -17,6 +18,7 @@ __all__ = [
     "By",
     "Conversations",
     "Crossing",
+    "Delay",
     "FramePairs",
     "How",
     "Matches",
@@ -27,6 +29,7 @@ __all__ = [
     "Tracker",
     "batch_rows",
     "cross",
+    "delays",
     "heard",
     "observe",
     "pick",

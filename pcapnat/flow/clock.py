@@ -7,11 +7,20 @@ drift) that fits between the two clouds; the middle of the widest gap is taken, 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..table import Array
 from ..terms import Clock
 
+STEPS = 8
+"""A clock that was set more often is not followed."""
+SLICE = 6
+"""Frames, at least, whose median says how far the clocks are apart at some time."""
+LEAST_STEP_NS = 1_000_000
+LEFT_OVER = 0.2
+"""Of a step, the contradiction that may be left on either side of it."""
 FASTEST_DRIFT = 1e-3
 """1000 ppm; crystals are within 100 ppm, and virtual machines' clocks are slewed by up to 500."""
 BINS = 512
@@ -47,6 +56,67 @@ def compare(here_ns: Array, there_ns: Array, outward: Array, start_ns: int) -> C
         return Clock(offset, round(drift * 1e9), round((high_f - low_f) / 2), len(d))
     # Not even a line fits: a clock was set. What is left of the contradiction is how wrong the line may be.
     return Clock(offset, round(drift * 1e9), round(low_f - high_f), len(d), ["one of the clocks was set or steered during the capture"])
+
+
+class Travel(NamedTuple):
+    """When and which way some frames passed both points: (n,) each. outward: 1 from here to there, -1 back, 0 not known."""
+
+    here_ns: Array
+    there_ns: Array
+    outward: Array
+    here_row: Array
+    there_row: Array
+
+
+class Step(NamedTuple):
+    """A clock that was set: from row `row` there on, times there are larger against those here by step_ns."""
+
+    row: int
+    step_ns: int
+
+
+def stepped(t: Travel, start_ns: int) -> tuple[Clock, list[Step]]:
+    """The clock, and where it was set, if that explains what no line does."""
+    clock = compare(*t[:3], start_ns)
+    found: list[Step] = []
+    order = np.argsort(t.there_row, kind="stable")
+    t = Travel(*(column[order] for column in t))
+    first = clock
+    while clock.notes and clock.uncertainty_ns and len(found) < STEPS:
+        step = _step(t)
+        if step is None:
+            break
+        found.append(step)
+        t = t._replace(there_ns=np.where(t.there_row >= step.row, t.there_ns - step.step_ns, t.there_ns))
+        clock = compare(t.here_ns, t.there_ns, t.outward, start_ns)
+    explained = (clock.uncertainty_ns or 0) < LEFT_OVER * (first.uncertainty_ns or 0)
+    return (clock, sorted(found)) if found and explained else (first, [])
+
+
+def _step(t: Travel) -> Step | None:
+    """The largest step of the clocks against each other, None if nothing stands out from what is around it."""
+    d = (t.there_ns - t.here_ns).astype(np.float64)
+    size = max(SLICE, -(-len(d) // BINS))
+    starts = np.arange(0, len(d) - size + 1, size)
+    if len(starts) < 3:
+        return None
+    medians = np.array([np.median(d[i : i + size]) for i in starts.tolist()])
+    k = int(np.argmax(np.abs(medians[2:] - medians[:-2])))  # a step inside a slice shows around it
+    low, high = int(starts[k]), min(len(d), int(starts[k]) + 3 * size)
+    over = np.abs(d[low:high] - medians[k]) - np.abs(d[low:high] - medians[k + 2])  # large where the step is over
+    at = low + int(np.argmin(np.concatenate([[0.0], np.cumsum(over)])))
+    if not SLICE // 2 <= at <= len(d) - SLICE // 2:
+        return None
+    before, after = slice(max(0, at - 2 * size), at), slice(at, at + 2 * size)
+    step = _level(d[after], t.outward[after]) - _level(d[before], t.outward[before])
+    spread = max(np.quantile(d[s], 0.9) - np.quantile(d[s], 0.1) for s in (before, after))
+    return Step(int(t.there_row[at]), round(step)) if abs(step) > LEAST_STEP_NS and spread < LEFT_OVER * abs(step) else None
+
+
+def _level(d: Array, outward: Array) -> float:
+    """How far the clocks are apart in a few frames: between those that went and those that came, if there are both."""
+    went, came = d[outward > 0], d[outward < 0]
+    return float((went.min() + came.max()) / 2 if len(went) and len(came) else np.median(d))
 
 
 def _edge(t: Array, d: Array, best: np.ufunc) -> tuple[Array, Array]:

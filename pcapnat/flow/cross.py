@@ -6,26 +6,31 @@
    They choose among candidates; they never make one.
 4. Best pairs first, one to one in time: a conversation that the box moved to a new mapping has two counterparts, one
    after the other, never two at once. Two candidates that fit equally well are left undecided.
-5. If the capturing system numbered the packets, its numbers outweigh all that, and what was found without them is held against
+5. What says the same as many others is told apart by when it does, once clocks and delays are known (timing.py).
+6. If the capturing system numbered the packets, its numbers outweigh all that, and what was found without them is held against
    them (identity.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..kernel import together
 from ..table import Array, Table, column
 from ..terms import Clock, Reason
+from ..wire import Flag
 from . import clock as clocks
 from .assign import assign
+from .clock import Step, Travel
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .frames import FramePairs, Members, align, frame_pairs, lone
 from .port import Port
 from .stream import ended, streams
+from .timing import by_time
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -84,39 +89,74 @@ def cross(here: Port, there: Port) -> Crossing:
 
         numbered = identity.known(here, there)
         if numbered and len(numbered[1]):
-            clock = _clock(index, candidates)
+            clock = clocks.compare(*_travel(index, candidates)[:3], here.first_ns)
             _judge(candidates, here, there, clock)
             without, _ = _with_streams(here, there, _matches(candidates, *assign(candidates)[:2]), clock)
             candidates = identity.added(candidates, numbered[1])
-    clock = _clock(index, candidates)
+    travel = _travel(index, candidates)
+    clock, steps = clocks.stepped(travel, here.first_ns)
+    shown = there
+    if steps:
+        index.other = index.there = there = _set_back(there, steps)
+        candidates = index.candidates(kept)
+        travel = _travel(index, candidates)
+        clock = clocks.compare(*travel[:3], here.first_ns)
+        clock.notes += [_says(shown, step) for step in steps]
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = assign(candidates)
     matches = _matches(candidates, chosen, margin)
     matches, clock = _with_streams(here, there, matches, clock)
+    timed = by_time(here, there, matches.here, matches.there, clock, travel)
+    _judge(timed, here, there, clock)
+    matches = Matches.join([matches, _matches(timed, *assign(timed)[:2])])
     hairpins = _hairpins(here, matches)
-    crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
+    crossing = Crossing(here, shown, Matches.join([matches, hairpins]), clock)
     if numbered:
         crossing.identity = numbered[0]
         if without is not None:
             identity.check(*numbered, (without.here, without.there), (matches.here, matches.there))
     done_here = np.concatenate([matches.here, hairpins.here, hairpins.there])
-    _frames(crossing, kept)
+    _frames(crossing, there, (kept, _keeps_stamps(here, there, travel)))
     crossing.unmatched_here = _reasons(index, True, clock, done_here, candidates.here, undecided_here)
     crossing.unmatched_there = _reasons(index, False, clock, matches.there, candidates.there, undecided_there)
     return crossing
 
 
-def _frames(crossing: Crossing, kept: bool) -> None:
-    """Which frame is which, in every matched conversation that is one and the same on both sides."""
-    here, there, m = crossing.here, crossing.there, crossing.matches
+def _set_back(port: Port, steps: list[Step]) -> Port:
+    """The same point, its times as if nobody had set a clock."""
+    p = port.packets
+    times = p.time_ns.copy()
+    for step in steps:
+        times[step.row :] -= step.step_ns
+    return replace(port, packets=type(p)(**{name: times if name == "time_ns" else getattr(p, name) for name in p.columns}))
+
+
+def _says(port: Port, step: Step) -> str:
+    seconds = step.step_ns / 1e9
+    way = "further ahead" if seconds > 0 else "further behind"
+    return f"from frame {step.row + 1} at {port.name} on, its clock is {abs(seconds):.3f} s {way}: one of the two was set"
+
+
+def _keeps_stamps(here: Port, there: Port, t: Travel) -> bool:
+    """Whether the box leaves TCP timestamps alone, by frames that are surely one."""
+    a, b = here.packets, there.packets
+    both = a.flags[t.here_row] & b.flags[t.there_row] & int(Flag.TIMESTAMPS) != 0
+    same = a.tsval[t.here_row[both]] == b.tsval[t.there_row[both]]
+    return bool(same.sum() > 0.9 * len(same)) if len(same) else False
+
+
+def _frames(crossing: Crossing, there: Port, kept: tuple[bool, bool]) -> None:
+    """Which frame is which, in every matched conversation that is one and the same on both sides. there: with times by one clock."""
+    here, m = crossing.here, crossing.matches
     at_here, at_there = Members(here), Members(there)
+    together(at_here.sort, at_there.sort)
     pairs, matched_there = [], np.zeros(0, np.int64)
     for hairpin, port, members, clock in ((0, there, at_there, crossing.clock), (1, here, at_here, Clock(0, 0, 0, 0))):
         number = np.flatnonzero((m.hairpin == hairpin) & (m.ended == 0))
         if len(number):
             rows, sides = (m.here[number], m.there[number]), (at_here, members)
-            found = align(here, port, sides, rows, m.flip[number], clock, kept)
-            pairs.append(frame_pairs(found, sides, rows, number))
+            found = align(here, port, sides, rows, m.flip[number], number, clock, kept)
+            pairs.append(frame_pairs(found))
             matched_there = matched_there if hairpin else rows[1]
     crossing.frames = FramePairs.join(pairs)
     f, whole = crossing.frames, m.ended == 0
@@ -137,8 +177,8 @@ def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tu
     return Matches.join([matched, more]), clock
 
 
-def _clock(index: Index, candidates: Candidates) -> Clock:
-    """From frames of pairs beyond doubt, each frame's fingerprint occurring once on either side."""
+def _travel(index: Index, candidates: Candidates) -> Travel:
+    """When frames of pairs beyond doubt passed either port, and which way, each frame's fingerprint occurring once on either side."""
     trusted = np.full(len(index.here.conversations), -1, np.int64)
     if len(candidates):
         best_here = _best(candidates.here, candidates.packet_bits)
@@ -146,7 +186,7 @@ def _clock(index: Index, candidates: Candidates) -> Clock:
         sure = candidates.packet_bits >= min(SURE_BITS, float(candidates.packet_bits.max()))
         sure &= (candidates.packet_bits == best_here[candidates.here]) & (candidates.packet_bits == best_there[candidates.there])
         trusted[candidates.here[sure]] = candidates.there[sure]
-    return clocks.compare(*index.travel(trusted), index.here.first_ns)
+    return index.travel(trusted)
 
 
 def _best(group: Array, value: Array) -> Array:
@@ -196,9 +236,12 @@ def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[A
 
 
 def _pair_ids(one: Array, other: Array) -> Array:
-    """A number per different (address, address)."""
-    _, back = np.unique(np.column_stack([one, other]), axis=0, return_inverse=True)
-    return np.asarray(back.ravel())
+    """A number per different (address, address); two that share one are as rare as any two 64-bit hashes that are equal."""
+    mixed = np.zeros(len(one), np.uint64)
+    for half in (one[:, 0], one[:, 1], other[:, 0], other[:, 1]):
+        mixed = (mixed ^ half) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
 
 
 def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:

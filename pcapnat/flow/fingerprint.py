@@ -8,12 +8,14 @@ log2(m n) bits less; beyond MANY combinations it proves nothing and costs nothin
 from __future__ import annotations
 
 from enum import IntFlag
+from functools import partial
 
 import numpy as np
 
-from ..kernel import SEED
+from ..kernel import SEED, together
 from ..table import Array, Table, column
 from . import vote as v
+from .clock import Travel
 from .port import Port
 
 
@@ -29,6 +31,7 @@ class By(IntFlag):
     FAR_END = v.FAR_END
     PACKET_ID = v.PACKET_ID
     STREAM = v.IN_STREAM
+    TIME = v.TIME
 
     def names(self) -> list[str]:
         """As the JSON document writes them."""
@@ -36,7 +39,7 @@ class By(IntFlag):
 
 
 WORDS = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
-         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream"}  # fmt: skip
+         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream", By.TIME: "time"}  # fmt: skip
 assert WORDS.keys() == set(By)
 
 
@@ -76,10 +79,13 @@ class Index:
         self.speaking_there = np.zeros(len(self.there.conversations), np.uint8)
         self._families = [_Family(number, self) for number in families]
         self._plain = self._families[0]
-        for family in self._families:
+
+        def enter(family: _Family) -> None:
             family.enter(here, 0, wanted_here, self.speaking_here)
             if there is not None and wanted_there is not None:
                 family.enter(there, 1, wanted_there, self.speaking_there)
+
+        together(*(partial(enter, family) for family in self._families))
 
     def keeps_identification(self) -> bool:
         """Whether the box leaves IP identifications alone, as most do: not if many frames that can only be one another differ in it."""
@@ -116,17 +122,18 @@ class Index:
             there_last=rows[:, v.THERE_LAST].copy(),
             delay=base + (rows[:, v.DELAY] + rows[:, v.MORE_DELAY] / np.maximum(rows[:, v.SHARED], 1)))  # fmt: skip
 
-    def travel(self, trusted: Array) -> tuple[Array, Array, Array]:
-        """Times here and there, and directions (1 from here to there), of frames that occur once on either side in trusted pairs.
+    def travel(self, trusted: Array) -> Travel:
+        """When and which way frames passed that occur once on either side in trusted pairs.
 
         trusted: (c,) counterpart there of each conversation here, -1 for none.
         """
         f = self._plain
         count = int(f.state[v.ENTRIES])
-        here_ns, there_ns, outward = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int8)
+        here, there, outward = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int8)
         n = v.travel(self.here.packets, self.there.packets, self.here.conversation, self.there.conversation, trusted, f.entries, count,
-                     here_ns, there_ns, outward)  # fmt: skip
-        return here_ns[:n], there_ns[:n], outward[:n]
+                     here, there, outward)  # fmt: skip
+        here, there = here[:n], there[:n]
+        return Travel(self.here.packets.time_ns[here], self.there.packets.time_ns[there], outward[:n], here, there)
 
     def echoed(self, left: Array, at_here: bool) -> Array:
         """(c,) of one side's conversations where left: 1 for those that say something the other side says too."""

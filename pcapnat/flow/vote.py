@@ -16,7 +16,7 @@ MANY = 64
 
 # What a match rests on; By in fingerprint.py gives the bits their names.
 ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END, PACKET_ID = 1, 2, 4, 8, 16, 32, 64, 128
-IN_STREAM, ANSWERED = 256, 512
+IN_STREAM, ANSWERED, TIME = 256, 512, 1024
 """In what both ends say one after the other: shared from a to b, and from b to a."""
 
 # Thousandths of a bit. A lone SYN proves its 32 bits of sequence number, an acknowledgment nearly as much again: the two
@@ -275,10 +275,10 @@ def kept(here: Any, there: Any, entries: Any, count: int) -> int:
 
 
 @kernel(here=Packets, there=Packets, conversation_here="i8", conversation_there="i8", trusted="i8", entries=f"i4:{ENTRY}", count="int",
-        time_here="i8", time_there="i8", outward="i1")  # fmt: skip
-def travel(here: Any, there: Any, conversation_here: Any, conversation_there: Any, trusted: Any, entries: Any, count: int, time_here: Any,
-           time_there: Any, outward: Any) -> int:  # fmt: skip
-    """Times at both points of frames whose fingerprint occurs once on either side, in pairs of conversations that are trusted.
+        row_here="i8", row_there="i8", outward="i1")  # fmt: skip
+def travel(here: Any, there: Any, conversation_here: Any, conversation_there: Any, trusted: Any, entries: Any, count: int, row_here: Any,
+           row_there: Any, outward: Any) -> int:  # fmt: skip
+    """Rows at both points of frames whose fingerprint occurs once on either side, in pairs of conversations that are trusted.
 
     trusted: per conversation here its counterpart there, -1 for none. Returns how many rows of the three arrays were filled.
     """
@@ -289,8 +289,8 @@ def travel(here: Any, there: Any, conversation_here: Any, conversation_there: An
         i, j = signed(entries[e, HEAD_HERE]), signed(entries[e, HEAD_THERE])
         if trusted[conversation_here[i]] != conversation_there[j]:
             continue
-        time_here[n] = here.time_ns[i]
-        time_there[n] = there.time_ns[j]
+        row_here[n] = i
+        row_there[n] = j
         outward[n] = fall(here, there, i, j, 0)
         n += 1
     return n

@@ -5,7 +5,7 @@ May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a
 
 from .inference import Inferred, infer
 from .mapping import Mappings, PortUse, mappings, port_use
-from .translation import KINDS, Translations, box_kind, leaks, translations
+from .translation import KINDS, Translations, box_kind, leaks, translations, turned
 
 __all__ = [
     "KINDS",
@@ -19,4 +19,5 @@ __all__ = [
     "mappings",
     "port_use",
     "translations",
+    "turned",
 ]

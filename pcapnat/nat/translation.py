@@ -143,6 +143,17 @@ def leaks(t: Translations) -> Array:
     return np.asarray((t.kind == 0) & np.isin(t.inside_row, translated))
 
 
+def turned(t: Translations) -> bool:
+    """Whether the points were given from the outside in: hosts behind the second point leave under other addresses at the first."""
+    source = (t.kind == 1) & (t.hairpin == 0)
+    back = int((source & (t.from_outside == 1)).sum())
+    return back >= TURNED and back >= 10 * (int(source.sum()) - back)
+
+
+TURNED = 3
+"""So many conversations tell the order of the points."""
+
+
 def box_kind(crossing: Crossing, t: Translations) -> Finding[str]:
     """What kind of box stands between the ports, as far as matched conversations tell."""
     n = len(t)

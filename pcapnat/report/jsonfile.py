@@ -21,6 +21,7 @@ from ..terms import Clock, Reason
 from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
+from .passage import passage_json
 from .saidjson import application, said
 
 Json = dict[str, Any]
@@ -240,6 +241,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
+        **passage_json(box),
         "behavior": behavior(box.behavior),
         "replay": None,
         "diagnoses": [],

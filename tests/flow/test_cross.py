@@ -466,6 +466,40 @@ def test_a_clock_that_was_set_says_so() -> None:
     assert clock.uncertainty_ns >= 2 * 10**9
 
 
+STEPS = st.lists(st.tuples(st.integers(1, 11), st.integers(-(10**13), 10**13)), min_size=1, max_size=3, unique_by=lambda x: x[0])
+
+
+@given(steps=STEPS, ppb=st.sampled_from([0, 40_000]), seed=st.integers(0, 1 << 32))
+@settings(max_examples=60, deadline=None)
+def test_steps_are_found(steps: list[tuple[int, int]], ppb: int, seed: int) -> None:
+    steps = [(at * 40 + seed % 7, size if abs(size) > 2 * 10**8 else 2 * 10**8) for at, size in steps]
+    rng = np.random.default_rng(seed)
+    n = 500
+    here = START_NS + np.sort(rng.integers(0, 600 * 10**9, n))
+    outward = np.where(np.arange(n) % 2 == 0, 1, -1)
+    there = here + 7 + ((here - START_NS) * (ppb / 1e9)).astype(np.int64) + outward * rng.integers(50_000, 2_000_000, n)
+    for at, size in steps:
+        there[at:] += size
+    clock, found = clocks.stepped(clocks.Travel(here, there, outward, np.arange(n), np.arange(n)), START_NS)
+    assert [s.row for s in found] == sorted(at for at, _ in steps)
+    for step, (_, size) in zip(found, sorted(steps), strict=True):
+        assert abs(step.step_ns - size) < 5 * MS
+    assert (clock.uncertainty_ns or 0) < 5 * MS
+
+
+def test_a_capture_whose_clock_was_set(tmp_path: Path) -> None:
+    frames = frames_of("linux-masquerade")
+    sides = cross_nat(frames, Nat(offset_ns=HOUR), random.Random(5))
+    half = len(sides.outside) // 2
+    late = [f._replace(time_ns=f.time_ns - 3 * HOUR) for f in sides.outside[half:]]
+    result = compared(tmp_path, frames, Sides(sides.inside, sides.outside[:half] + late, sides.inside_numbers, sides.outside_numbers))
+    assert not result.wrong
+    assert not result.missed
+    assert not len(result.crossing.lone_here)
+    assert any(f"from frame {half + 1} at outside on, its clock is 10800.0" in note for note in result.crossing.clock.notes)
+    assert abs((result.crossing.clock.offset_ns or 0) - HOUR) < MS
+
+
 def test_headers_of_what_the_synthetic_nat_leaves_alone() -> None:
     assert headers(ethernet(packet("A gre x8"))) is None
     assert ends(ethernet(packet("A>B ping 7 1"))) == (1, (bytes([192, 168, 1, 10]), 7), (bytes([198, 51, 100, 80]), 7))
