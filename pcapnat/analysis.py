@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
-from .nat import Mappings, PortUse, Translations
+from .nat import Inferred, Mappings, PortUse, Translations
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -25,6 +25,8 @@ class Box:
     mapped: Array
     """Translation rows, grouped by mapping (Mappings.start and count)."""
     ports: list[PortUse]
+    behavior: Inferred
+    """How it behaves, as far as the captures tell."""
     delays: list[Delay] = field(default_factory=list)
 
 

@@ -11,7 +11,7 @@ from . import kernel
 from .analysis import Analysis, Box, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, leaks, mappings, port_use, translations, turned
+from .nat import box_kind, infer, leaks, mappings, port_use, translations, turned
 from .terms import CaptureError, Clock, Point, Selection
 from .wire import (
     Capture,
@@ -140,8 +140,8 @@ def _box(here: Port, there: Port) -> Box:
     leaked = leaks(everything)
     crossed = everything.take(~leaked)
     mapped, rows = mappings(crossed)
-    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, port_use(mapped, rows, crossed),
-               delays=delays(crossing))  # fmt: skip
+    used, behavior = port_use(mapped, rows, crossed), infer(crossing, crossed)
+    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, used, behavior, delays(crossing))
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:

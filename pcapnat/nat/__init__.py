@@ -3,7 +3,21 @@
 May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a random number or prints.
 """
 
+from .inference import Inferred, infer
 from .mapping import Mappings, PortUse, mappings, port_use
 from .translation import KINDS, Translations, box_kind, leaks, translations, turned
 
-__all__ = ["KINDS", "Mappings", "PortUse", "Translations", "box_kind", "leaks", "mappings", "port_use", "translations", "turned"]
+__all__ = [
+    "KINDS",
+    "Inferred",
+    "Mappings",
+    "PortUse",
+    "Translations",
+    "box_kind",
+    "infer",
+    "leaks",
+    "mappings",
+    "port_use",
+    "translations",
+    "turned",
+]

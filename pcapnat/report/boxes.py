@@ -13,6 +13,7 @@ from ..flow.socket import heard
 from ..nat import PortUse
 from ..table import Array
 from ..terms import Clock
+from .behaviortext import behavior_section
 from .content import conversation_sections, socket_sections
 from .passage import passage_section
 from .spoken import event_section, name_section, unusual_section
@@ -131,6 +132,8 @@ def _box(box: Box, limit: int) -> list[Section]:
         sections.append(table)
     if box.ports:
         sections.append(_ports(box.ports))
+    if box.behavior.known():
+        sections.append(behavior_section(box.behavior))
     sections += passage_section(box)
     sections.append(_unmatched(box, limit))
     return sections

@@ -17,9 +17,10 @@ from ..flow.socket import CONNECTS, ROLES, Listener, heard
 from ..message import Speech, Topic
 from ..nat import KINDS, PortUse, Translations
 from ..ports import agrees, port_class, service
-from ..terms import Clock, Finding, Reason
+from ..terms import Clock, Reason
 from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
+from .behaviorjson import behavior, finding
 from .passage import passage_json
 from .saidjson import application, said
 
@@ -228,24 +229,20 @@ def _point(port: Port, clock: Clock) -> Json:
     }
 
 
-def _finding(finding: Finding[Any]) -> Json:
-    return {"value": finding.value, "support": finding.support, "against": finding.against, "note": finding.note}
-
-
 def _box(box: Box, analysis: Analysis) -> Json:
     identity = box.crossing.identity
     speech = {port.name: m.speech for port, m in zip(analysis.points, analysis.messages, strict=False)}
     spoken = speech.get(box.crossing.here.name), speech.get(box.crossing.there.name)
     return {
         "between": [box.crossing.here.name, box.crossing.there.name],
-        "kind": _finding(box.kind),
+        "kind": finding(box.kind),
         "translations": _translations(box.translations, *spoken),
         "leaks": _translations(box.leaks, *spoken),
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
         **passage_json(box),
-        "behavior": {},
+        "behavior": behavior(box.behavior),
         "replay": None,
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),

@@ -1,0 +1,151 @@
+"""Filtering behavior: who may send to an outside endpoint that a host inside is using (RFC 4787 5)?
+
+Only packets tell that nobody inside asked for: from an address the socket talks to, but another port, or from another
+address. They must have met a mapping that was alive, and an inside capture that would have shown them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..flow import Crossing, protocol_name
+from ..flow.life import RST_LETTER, SYN_LETTER
+from ..terms import Finding
+from .keeping import ADDRESS, INDEPENDENT, MOST, PORT
+from .session import GRACE_NS, TCP, UDP, Sessions, numbers
+from .translation import Translations
+from .watch import Watch
+
+
+@dataclass
+class Knocks:
+    """Unsolicited conversations to live outside endpoints of one protocol, by where they came from and what became of them."""
+
+    same_in: int = 0
+    same_out: int = 0
+    other_in: int = 0
+    other_out: int = 0
+    answered: int = 0
+    """Of those that did not get in: answered by an error or a reset, of the box itself."""
+
+
+class Frames:
+    """Times of each conversation's frames at the outer point."""
+
+    def __init__(self, crossing: Crossing):
+        port = crossing.there
+        order = np.lexsort((port.packets.time_ns, port.conversation))
+        self._time = port.packets.time_ns[order]
+        self._start = np.searchsorted(port.conversation[order], np.arange(len(port.conversations) + 1))
+
+    def last_before(self, conversation: int, time_ns: int) -> int | None:
+        """Time of the conversation's last frame before this time."""
+        times = self._time[self._start[conversation] : self._start[conversation + 1]]
+        at = int(np.searchsorted(times, time_ns, "left"))
+        return int(times[at - 1]) if at else None
+
+
+def filtering(crossing: Crossing, t: Translations, s: Sessions, seen: Watch | None) -> Finding[str]:
+    """One word for all protocols; unknown if they differ, or if nobody knocked."""
+    if seen is None or not len(s):
+        return Finding(None, 0, 0, "no session, or no common clock")
+    knocks = _knocks(crossing, t, s, seen)
+    found = {proto: _one(k, seen) for proto, k in sorted(knocks.items())}
+    known = {proto: f for proto, f in found.items() if f.value}
+    if not known:
+        notes = "; ".join(f"{protocol_name(proto)}: {f.note}" for proto, f in found.items())
+        return Finding(None, 0, 0, notes or "nobody outside sent to a live outside endpoint unasked")
+    values = {f.value for f in known.values()}
+    note = "; ".join(f"{protocol_name(proto)}: {f.note}" for proto, f in known.items())
+    if len(values) > 1:
+        return Finding(None, 0, 0, f"it differs: {note}")
+    return Finding(values.pop(), sum(f.support for f in known.values()), sum(f.against for f in known.values()), note)
+
+
+def _one(k: Knocks, seen: Watch) -> Finding[str]:
+    n = k.same_in + k.same_out + k.other_in + k.other_out
+    note = (
+        f"from an address in use but another port {k.same_in} of {k.same_in + k.same_out} got in, "
+        f"from other addresses {k.other_in} of {k.other_in + k.other_out}; the box answered {k.answered}"
+    )
+    sure_same = k.same_out and not k.same_in and seen.beyond_loss(k.same_out)
+    sure_other = k.other_out and not k.other_in and seen.beyond_loss(k.other_out)
+    if k.other_in and not k.other_out and not k.same_out:
+        return Finding(INDEPENDENT, n, 0, note)
+    if k.same_in and not k.same_out and sure_other:
+        return Finding(ADDRESS, n, 0, note)
+    if sure_same and not k.other_in:
+        return Finding(PORT, n, 0, note)
+    return Finding(None, 0, 0, note)
+
+
+def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> dict[int, Knocks]:
+    c = crossing.there.conversations
+    came_in = np.flatnonzero((t.from_outside == 1) & (t.hairpin == 0) & (t.kind >> 1 == 1) & (t.outside_dport >= 0))
+    inward = t.outside_row[came_in]
+    refused = np.array(list(crossing.unmatched_there), np.int64)
+    rows = np.concatenate([inward, refused])
+    if not len(rows):
+        return {}
+    asks_b = np.concatenate([c.client()[inward] != 1, np.ones(len(refused), bool)])
+    got_in = np.arange(len(rows)) < len(inward)
+    letters = c.marks[rows] >> np.where(asks_b, 0, 16)
+    reset = c.marks[rows] >> (RST_LETTER + np.where(asks_b, 16, 0)) & 1 == 1
+    usable = np.isin(c.proto[rows], (TCP, UDP)) & ((c.proto[rows] != TCP) | (letters >> SYN_LETTER & 1 == 1))
+    to, to_port = np.where(asks_b[:, None], c.b[rows], c.a[rows]), np.where(asks_b, c.b_port[rows], c.a_port[rows])
+    by, by_port = np.where(asks_b[:, None], c.a[rows], c.b[rows]), np.where(asks_b, c.a_port[rows], c.b_port[rows])
+    replies = np.where(asks_b, c.packets_ba[rows], c.packets_ab[rows])
+    knocks: dict[int, Knocks] = defaultdict(Knocks)
+    # Doors by number, those of the sessions first.
+    number = numbers(*[np.concatenate(two) for two in ((s.proto, c.proto[rows]), (s.outside, to), (s.outside_port, to_port))])
+    own, doors = number[: len(s)], number[len(s) :].tolist()
+    times = c.first_ns[rows].tolist()
+    candidates = np.flatnonzero(usable & np.isin(number[len(s) :], own)).tolist()
+    if not candidates:
+        return {}
+    live: dict[int, list[int]] = defaultdict(list)
+    for j in np.flatnonzero(np.isin(own, number[len(s) :])).tolist():
+        live[int(own[j])].append(j)
+    asked = {(int(own[j]), *s.remote[j].tolist()) for j in itertools.chain(*live.values())}
+    frames = Frames(crossing)
+    begun = {door: s.first_ns[mine].tolist() for door, mine in live.items()}
+    alive = {}
+    for k in candidates:
+        earlier = bisect_left(begun[doors[k]], times[k])
+        latest = live[doors[k]][max(0, earlier - MOST) : earlier]
+        alive[k] = [j for j in latest if _alive(s, t, j, times[k], frames)]
+    # Somebody got in though no host inside was using it: a door set up for that.
+    forwarded = {doors[k] for k in candidates if got_in[k] and not alive[k]}
+    for k in candidates:
+        partners = alive[k]
+        if not partners or doors[k] in forwarded:
+            continue
+        known = [(s.remote[j] == by[k]).all() for j in partners]
+        if not any(known) and (doors[k], *by[k].tolist()) in asked:
+            continue  # somebody the socket did talk to: whether the box still knows is open
+        if any(known[n] and int(s.remote_port[j]) == int(by_port[k]) for n, j in enumerate(partners)):
+            continue
+        # Reset or quoted in an error: the box's own answer. Any other answer came from inside, unseen.
+        told = bool(reset[k] or c.errors[rows[k]])
+        if not got_in[k] and (not seen.covers(times[k]) or (replies[k] and not told)):
+            continue
+        count = knocks[int(c.proto[rows[k]])]
+        count.same_in += any(known) and bool(got_in[k])
+        count.same_out += any(known) and not got_in[k]
+        count.other_in += not any(known) and bool(got_in[k])
+        count.other_out += not any(known) and not got_in[k]
+        count.answered += told and not got_in[k]
+    return knocks
+
+
+def _alive(s: Sessions, t: Translations, j: int, time_ns: int, frames: Frames) -> bool:
+    """Whether session j's mapping was surely there: something passed a moment before, and a closed one goes on."""
+    if s.first_ns[j] >= time_ns or (s.closed[j] and s.last_ns[j] < time_ns):
+        return False
+    last = frames.last_before(int(t.outside_row[s.row[j]]), time_ns)
+    return last is not None and time_ns - last <= GRACE_NS[TCP if int(s.proto[j]) == TCP else UDP]
