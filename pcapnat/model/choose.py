@@ -59,7 +59,7 @@ W_OUTSIDE, W_MASK, W_INSIDE, W_REMOTE, W_REMOTE_MASK = range(0, 10, 2)
 """Columns of `words`: pairs of the halves of addresses and masks."""
 
 
-@inner
+@cold
 def within(prefixes: Any, start: int, stop: int, high: Any, low: Any) -> int:
     """1 if an address lies in one of prefixes[start..stop-1]: rows of address and mask."""
     for k in range(start, stop):

@@ -84,6 +84,8 @@ D_DROPPED, D_TRANSLATED, D_FORWARDED, D_LOCAL = (
     int(d) for d in (Disposition.DROPPED, Disposition.TRANSLATED, Disposition.FORWARDED, Disposition.LOCAL)
 )
 NOWHERE = 2
+ANEW = -1
+"""Not a reason: the session is over, and the frame may open another."""
 NOBODY_KNOWS = 0xFF
 LATER, LOST = 2, 3
 """Values of `part`."""
@@ -120,13 +122,14 @@ def answer_word(word: int) -> int:
 
 
 @inner
-def to_group(high: Any, low: Any) -> int:
-    """1 for multicast, broadcast and link-local addresses, which no router forwards (RFC 1812 section 5.3.7, RFC 4291)."""
+def to_group(high: Any, low: Any, from_high: Any, from_low: Any) -> int:
+    """1 to multicast and broadcast, to and from link-local addresses: no router forwards these (RFC 1812 5.3.7, RFC 3927, RFC 4291)."""
     h = signed(high)
-    if h == 0:
-        a = signed(low) & LOW32
-        return 1 if a >> 28 == 14 or a == LOW32 or a >> 16 == 0xA9FE else 0
-    return 1 if h >> 56 & BYTE == 0xFF or h >> 54 & 0x3FF == 0x3FA else 0
+    f = signed(from_high)
+    if h | f:
+        return 1 if h >> 56 & BYTE == 0xFF or h >> 54 & 0x3FF == 0x3FA or f >> 54 & 0x3FF == 0x3FA else 0
+    a = signed(low) & LOW32
+    return 1 if a >> 28 == 14 or a == LOW32 or a >> 16 == 0xA9FE or signed(from_low) >> 16 & 0xFFFF == 0xA9FE else 0
 
 
 @cold
@@ -166,12 +169,12 @@ def lifetime(life: Any, c: int, word: int, state: int, meta: int, time: int, rul
 
 
 @inner
-def leave(t: Any, v: Any, i: int, reason: int, rules: Any, own: Any, may: int) -> None:
-    """The verdict on a frame without a session: dropped, or untranslated if `may` and the box lets it."""
+def leave(t: Any, v: Any, i: int, reason: int, rules: Any, own: Any) -> None:
+    """The verdict on a frame that no session carries: dropped, for the box, or untranslated where nothing fits and the box lets it."""
     v.reason[i] = reason
     v.disposition[i] = D_DROPPED
     v.side[i] = NOWHERE
-    if may:
+    if reason == NO_SESSION or reason == UNFIT or reason == UNQUOTED or reason == NO_ICMP or reason == BOX:
         ours = within(own, 0, rules[OWNED], t.dst[i, 0], t.dst[i, 1])
         if ours:
             v.disposition[i] = D_LOCAL if rules[LOCAL] else D_DROPPED
@@ -197,9 +200,9 @@ def related(q: Any, r: int, slots: Any, mask: int, seed: int, keys: Any, life: A
 
 @inner
 def error(
-    t: Any, i: int, q: Any, v: Any, w: Any, slots: Any, mask: int, seed: int, keys: Any, life: Any, rules: Any, own: Any, time: int
-) -> None:
-    """The verdict on an ICMP error: both headers are rewritten (RFC 5508 section 4.2); the state is not touched."""
+    t: Any, i: int, q: Any, v: Any, w: Any, slots: Any, mask: int, seed: int, keys: Any, life: Any, rules: Any, time: int
+) -> int:
+    """The verdict on an ICMP error, or UNQUOTED if it is about nothing known: both headers are rewritten (RFC 5508 section 4.2); the state is not touched."""
     r = signed(t.quote[i])
     e = -1
     if q.kind[r] != NOBODY_KNOWS:
@@ -208,8 +211,7 @@ def error(
             word |= signed(q.sport[r]) << 40 | signed(q.dport[r]) << 24 | signed(q.kind[r])
         e = related(0, r, slots, mask, seed, keys, life, time, q.src, q.dst, word)
     if e < 0:
-        leave(t, v, i, UNQUOTED, rules, own, 1)
-        return
+        return UNQUOTED
     c = e >> 1
     meta = life[c, META]
     f = e ^ 1
@@ -217,13 +219,13 @@ def error(
     if meta & OWN:
         v.disposition[i] = D_LOCAL
         v.reason[i] = BOX
-        return
+        return 0
     if meta & TRANSLATED and not rules[ERRORS]:
         v.reason[i] = NO_ICMP
-        return
+        return 0
     if t.ttl[i] <= rules[TTL_STEP]:
         v.reason[i] = TOO_FAR
-        return
+        return 0
     if (keys[e, 0] != keys[f, 2] or keys[e, 1] != keys[f, 3]) and (t.side[i] == 0 or (t.src[i, 0] == keys[e, 0] and t.src[i, 1] == keys[e, 1])):
         v.src[i, 0] = keys[f, 2]
         v.src[i, 1] = keys[f, 3]
@@ -241,6 +243,7 @@ def error(
     v.disposition[i] = D_TRANSLATED if meta & TRANSLATED else D_FORWARDED
     v.side[i] = exit_side(meta, e & 1)
     v.ttl[i] = t.ttl[i] - rules[TTL_STEP]
+    return 0
 
 
 @inner
@@ -252,8 +255,11 @@ def exit_side(meta: int, direction: int) -> int:
 
 
 @inner
-def carry(t: Any, i: int, v: Any, c: int, d: int, meta: int, keys: Any, life: Any, rules: Any) -> None:
-    """The verdict on a frame of session c in direction d: it leaves as the inverse of the session's other tuple."""
+def carry(t: Any, i: int, v: Any, e: int, keys: Any, life: Any, rules: Any) -> None:
+    """The verdict on a frame that arrived as tuple e (session * 2 + which): it leaves as the inverse of the session's other tuple."""
+    c = e >> 1
+    d = e & 1
+    meta = life[c, META]
     v.session[i] = meta >> SERIAL_SHIFT
     if meta & OWN:
         v.disposition[i] = D_LOCAL
@@ -271,7 +277,7 @@ def carry(t: Any, i: int, v: Any, c: int, d: int, meta: int, keys: Any, life: An
         v.disposition[i] = D_FORWARDED
         return
     v.disposition[i] = D_TRANSLATED
-    f = 2 * c + (d ^ 1)
+    f = e ^ 1
     v.src[i, 0] = keys[f, 2]
     v.src[i, 1] = keys[f, 3]
     v.dst[i, 0] = keys[f, 0]
@@ -305,10 +311,8 @@ def look_ahead(t: Any, start: int, stop: int, slots: Any, mask: int, seed: int, 
 
 
 @inner
-def known(
-    t: Any, i: int, v: Any, e: int, time: int, machine: Any, times: Any, keys: Any, life: Any, rules: Any, own: Any
-) -> int:
-    """A frame of a living session: follow its state, set its time, say where it goes. 1 if the session is over and a new one begins."""
+def known(t: Any, i: int, e: int, time: int, machine: Any, times: Any, life: Any, rules: Any) -> int:
+    """A frame of a living session: follow its state and set its time; 0, UNFIT, or ANEW if the session is over and a new one may begin."""
     c = (e >> 1) & LOW32
     d = e & 1
     meta = life[c, META]
@@ -316,43 +320,35 @@ def known(
     before = meta >> STATE_SHIFT & BYTE
     state = before
     if t.part[i] == LATER:
-        carry(t, i, v, c, d, meta, keys, life, rules)
         return 0
-    over = 0
+    wait = -1
     if word >> 8 & BYTE == 6:
         s = segment(signed(t.tcp_flags[i]))
         state = signed(machine[(d * SEGMENTS + s) * WIDTH + before])
-        if state == REOPEN:
+        if state > IGNORE:
+            if state == INVALID:
+                return UNFIT
             life[c, EXPIRES] = 0
-            return 1
-        if state == INVALID:
-            v.session[i] = meta >> SERIAL_SHIFT
-            leave(t, v, i, UNFIT, rules, own, 1)
-            return 0
+            return ANEW
         if state == IGNORE:
-            carry(t, i, v, c, d, meta, keys, life, rules)
             return 0
         # netfilter forgets a connection whose only answer is a reset, and does not prolong one for a SYN sent again.
         if rules[NETFILTER]:
             if s == RST and not meta & REPLIED:
-                over = 1
-            if state == SYN_SENT and before == SYN_SENT:
-                carry(t, i, v, c, d, meta, keys, life, rules)
+                wait = 0
+            elif state == SYN_SENT and before == SYN_SENT:
                 return 0
-    if rules[NETFILTER] == 0 and d:
-        meta |= REPLIED
-    outward = d ^ 1 ^ (meta & FROM_OUTSIDE)
     if d:
         meta &= ~(UNANSWERED_PICKUP | HALF)
-    if rules[REFRESH + 1 - outward] or state != before:
+        if rules[NETFILTER] == 0:
+            meta |= REPLIED
+    if wait == 0:
+        life[c, EXPIRES] = time
+    elif rules[REFRESH + (d ^ (meta & FROM_OUTSIDE))] or state != before:
         life[c, EXPIRES] = time + lifetime(life, c, word, state, meta, time, rules, times)
     if d:
         meta |= REPLIED
-    meta = meta & ~(BYTE << STATE_SHIFT) | state << STATE_SHIFT
-    life[c, META] = meta
-    if over:
-        life[c, EXPIRES] = time
-    carry(t, i, v, c, d, meta, keys, life, rules)
+    life[c, META] = meta & ~(BYTE << STATE_SHIFT) | state << STATE_SHIFT
     return 0
 
 
@@ -380,16 +376,16 @@ def unknown(
     words: Any,
     statics: Any,
     totals: Any,
-) -> None:
-    """A frame that no session has: what it opens, and the verdict."""
+) -> int:
+    """A frame that no session has: 0 if it opens one (the last row), else why not."""
     kind = signed(t.kind[i])
-    side = signed(t.side[i])
     part = signed(t.part[i])
     hint_kind = signed(t.hint_kind[i])
     state = NEW
-    if kind == NEITHER or (part == LATER and rules[IN_ORDER]):
-        leave(t, v, i, FRAGMENT if part else NO_ICMP, rules, own, 0 if part else 1)
-        return
+    if kind == NEITHER:
+        return NO_ICMP
+    if part == LATER and rules[IN_ORDER]:
+        return FRAGMENT
     word = packet_word(t, i)
     if t.proto[i] == 6 and part != LATER:
         s = segment(signed(t.tcp_flags[i]))
@@ -399,48 +395,36 @@ def unknown(
             if state > CLOSED:
                 state = ESTABLISHED
         if state == INVALID:
-            leave(t, v, i, NO_SESSION, rules, own, 1)
-            return
+            return NO_SESSION
     elif kind > 1 and kind & 1 and hint_kind != BEFORE:
-        leave(t, v, i, NO_SESSION, rules, own, 1)
-        return
+        return NO_SESSION
     if rules[TABLE_SIZE] and totals[COUNT] >= rules[TABLE_SIZE]:
-        leave(t, v, i, NO_ROOM, rules, own, 0)
-        return
+        return NO_ROOM
     c = totals[COUNT]
     draft(c, word, t.src[i, 0], t.src[i, 1], t.dst[i, 0], t.dst[i, 1], keys, life)
     high, low, port = t.hint[i, 0], t.hint[i, 1], signed(t.hint_port[i])
     ttl = signed(t.ttl[i])
-    if side == 0:
+    if t.side[i] == 0:
         why = from_inside(c, high, low, port, hint_kind, ttl, time, slots, mask, groups, gmask, seed, keys, life, links, rules, pool, own,
                           ranges, owners, words, statics, totals)  # fmt: skip
     else:
         why = from_outside(c, high, low, port, hint_kind, ttl, time, slots, mask, groups, gmask, seed, keys, life, links, rules, own,
                            words, statics, totals)  # fmt: skip
     v.choice[i] = totals[CHOICE]
-    if totals[WISH]:
-        meta = signed(life[c, META])
-        d = 1 if totals[WISH] == KEPT_TURNED else 0
-        if state == ESTABLISHED and not d and not meta & REPLIED:
-            meta |= UNANSWERED_PICKUP
-        meta |= totals[SERIAL] << SERIAL_SHIFT | state << STATE_SHIFT
-        totals[SERIAL] += 1
-        totals[COUNT] = c + 1
-        life[c, META] = meta
-        life[c, STARTED] = time
-        life[c, EXPIRES] = time + lifetime(life, c, signed(life[c, TUPLE]), state, meta, time, rules, times)
-        tcp = 1 if word >> 8 & BYTE == 6 else 0
-        join(c, rules[KINDS + tcp], rules[DEPTH + tcp], slots, mask, groups, gmask, seed, keys, life, links)
-        carry(t, i, v, c, d, meta, keys, life, rules)
-        if why:
-            v.reason[i] = why
-    elif why == BOX:
-        v.disposition[i] = D_LOCAL
-        v.reason[i] = why
-    elif why:
-        v.reason[i] = why
-    else:
-        leave(t, v, i, NO_SESSION, rules, own, 1)
+    if totals[WISH] == 0:
+        return why if why else NO_SESSION
+    meta = signed(life[c, META])
+    if state == ESTABLISHED and not meta & REPLIED:
+        meta |= UNANSWERED_PICKUP
+    meta |= totals[SERIAL] << SERIAL_SHIFT | state << STATE_SHIFT
+    totals[SERIAL] += 1
+    totals[COUNT] = c + 1
+    life[c, META] = meta
+    life[c, STARTED] = time
+    life[c, EXPIRES] = time + lifetime(life, c, signed(life[c, TUPLE]), state, meta, time, rules, times)
+    tcp = 1 if word >> 8 & BYTE == 6 else 0
+    join(c, rules[KINDS + tcp], rules[DEPTH + tcp], slots, mask, groups, gmask, seed, keys, life, links)
+    return 0
 
 
 @kernel(
@@ -521,20 +505,26 @@ def play(
             if t.part[i] == LOST or (t.part[i] and rules[NO_FRAGMENTS]):
                 v.reason[i] = FRAGMENT
                 continue
-            if to_group(t.dst[i, 0], t.dst[i, 1]) or to_group(t.src[i, 0], t.src[i, 1]):
+            if to_group(t.dst[i, 0], t.dst[i, 1], t.src[i, 0], t.src[i, 1]):
                 v.reason[i] = GROUP
                 continue
             if t.kind[i] == ERROR:
-                error(t, i, q, v, w, slots, mask, seed, keys, life, rules, own, time)
-                continue
-            word = packet_word(t, i)
-            h = hashes[k]
-            e, _ = find(slots, mask, h, keys, life, t.src[i, 0], t.src[i, 1], t.dst[i, 0], t.dst[i, 1], word)
-            fresh = 1
-            if e >= 0 and life[e >> 1, EXPIRES] > time:
-                fresh = known(t, i, v, e, time, machine, times, keys, life, rules, own)
-            if fresh:
-                unknown(t, i, v, time, machine, times, slots, mask, groups, gmask, seed, keys, life, links, rules, pool, own, ranges,
-                        owners, words, statics, totals)  # fmt: skip
+                why = error(t, i, q, v, w, slots, mask, seed, keys, life, rules, time)
+            else:
+                word = packet_word(t, i)
+                e, _ = find(slots, mask, hashes[k], keys, life, t.src[i, 0], t.src[i, 1], t.dst[i, 0], t.dst[i, 1], word)
+                why = ANEW
+                if e >= 0 and life[e >> 1, EXPIRES] > time:
+                    why = known(t, i, e, time, machine, times, life, rules)
+                if why == ANEW:
+                    why = unknown(t, i, v, time, machine, times, slots, mask, groups, gmask, seed, keys, life, links, rules, pool, own,
+                                  ranges, owners, words, statics, totals)  # fmt: skip
+                    e = 2 * (totals[COUNT] - 1)
+                    if totals[WISH] == KEPT_TURNED:
+                        e += 1
+                if why == 0:
+                    carry(t, i, v, e & LOW32, keys, life, rules)
+            if why:
+                leave(t, v, i, why, rules, own)
     return count
 
