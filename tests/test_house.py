@@ -24,6 +24,7 @@ FLOOR = {
     "message": 3,
     "flow": 4,
     "nat": 5,
+    "model": 6,
     "analysis": 7,
     "report": 9,
     "pipeline": 10,

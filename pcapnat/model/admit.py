@@ -22,7 +22,6 @@ from .choose import (
     W_OUTSIDE,
     W_REMOTE,
     W_REMOTE_MASK,
-    aim_port,
     choose,
     search,
     within,
@@ -48,8 +47,8 @@ from .session import (
     OWN,
     OWNED,
     PERMIT,
-    PORT,
     POOLED,
+    PORT,
     PREFIXES,
     PRESERVES,
     QUERIES,
@@ -68,8 +67,7 @@ from .session import (
 from .traffic import REASONS, Choice, Reason
 
 NO_MAPPING, FILTERED, TOO_FAR, NO_HAIRPIN, NOT_INSIDE, NO_ICMP, BOX = (
-    REASONS.index(r)
-    for r in (Reason.NO_MAPPING, Reason.FILTERED, Reason.TTL, Reason.HAIRPIN, Reason.NOT_INSIDE, Reason.ICMP, Reason.OWN)
+    REASONS.index(r) for r in (Reason.NO_MAPPING, Reason.FILTERED, Reason.TTL, Reason.HAIRPIN, Reason.NOT_INSIDE, Reason.ICMP, Reason.OWN)
 )
 HINTED = int(Choice.HINTED)
 NOT_KEPT, KEPT, KEPT_TURNED = range(3)

@@ -24,7 +24,7 @@ TIMES = STATES + 6
 Rule = tuple[str, int, dict[int, int]]
 
 _PASS = {s: s for s in (ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSED)}
-_RESET = {s: CLOSED for s in range(SYN_SENT, STATES)}
+_RESET = dict.fromkeys(range(SYN_SENT, STATES), CLOSED)
 
 # netfilter: measured on Linux 6.18 and read in nf_conntrack_proto_tcp.c; "opener" is the sender of the session's first packet.
 NETFILTER: tuple[Rule, ...] = (

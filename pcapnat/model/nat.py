@@ -12,7 +12,7 @@ from ..table import Array
 from .choose import BY_BLOCK
 from .play import STEP, play
 from .rules import Rules, compile_rules
-from .session import COUNT, EXPIRES, FRAMES, KINDS, LAST_PORT, LIFE, ORDER, SERIAL, SWEPT, TOTALS, near, sweep
+from .session import COUNT, EXPIRES, FRAMES, KINDS, LAST_PORT, LIFE, ORDER, SERIAL, SWEPT, TOTALS, sweep
 from .traffic import Quotes, Traffic, Verdicts
 
 FEWEST = 1 << 8
@@ -138,7 +138,7 @@ class NatModel:
         self._owners[:] = 0
         c = np.arange(count)
         outward = self._life[:count, 3] & 1
-        inside = near(c, outward)  # type: ignore[call-overload]
+        inside = 2 * c + outward  # the tuples that show the inside endpoint as their source
         port = (self._life[c, 1 - outward] >> 24 & 0xFFFF) - low
         address = self._keys[inside ^ 1, 2:]
         for k in range(len(pool)):
