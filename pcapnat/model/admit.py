@@ -89,15 +89,15 @@ def neutral(word: int, adjust: int) -> int:
 @inner
 def rewrite(keys: Any, to: int, at: int, high: Any, low: Any, words: Any, k: int, before: int, after: int, adjust: int) -> None:
     """keys[to, at..] becomes an address moved from one prefix of words[k] to another, host bits kept."""
-    new_high = signed(high ^ words[k, before] ^ words[k, after])
-    new_low = signed(low ^ words[k, before + 1] ^ words[k, after + 1])
+    keys[to, at] = high ^ words[k, before] ^ words[k, after]
+    keys[to, at + 1] = low ^ words[k, before + 1] ^ words[k, after + 1]
     if adjust >= 0:
         if words[k, W_MASK] & 0xFFFF:
-            new_low = (new_low & 0xFFFFFFFFFFFF) | neutral(new_low >> 48 & MOST_WORD, adjust) << 48
+            word = signed(keys[to, at + 1]) >> 48 & MOST_WORD
+            keys[to, at + 1] ^= (word ^ neutral(word, adjust)) << 48
         else:
-            new_high = (new_high & ~MOST_WORD) | neutral(new_high & MOST_WORD, adjust)
-    keys[to, at] = new_high
-    keys[to, at + 1] = new_low
+            word = signed(keys[to, at]) & MOST_WORD
+            keys[to, at] ^= word ^ neutral(word, adjust)
 
 
 @cold

@@ -72,7 +72,7 @@ FRAGMENT, GROUP, NO_ROOM = (REASONS.index(r) for r in (Reason.FRAGMENT, Reason.G
 ANEW = -1
 """Not a reason: the session is over, and the frame may open another."""
 LATER, LOST = 2, 3
-"""Values of `part`."""
+"""Values of `fragment`."""
 
 
 @inner
@@ -153,7 +153,7 @@ def known(t: Any, i: int, e: int, time: int, machine: Any, times: Any, life: Any
     word = life[c, TUPLE]
     before = meta >> STATE_SHIFT & BYTE
     state = before
-    if t.part[i] == LATER:
+    if t.fragment[i] == LATER:
         return 0
     wait = -1
     if word >> 8 & BYTE == 6:
@@ -213,7 +213,7 @@ def unknown(
 ) -> int:
     """A frame that no session has: 0 if it opens one (the last row), else why not."""
     kind = signed(t.kind[i])
-    part = signed(t.part[i])
+    part = signed(t.fragment[i])
     hint_kind = signed(t.hint_kind[i])
     state = NEW
     if kind == NEITHER:
@@ -336,7 +336,7 @@ def play(
             v.session[i] = -1
             v.disposition[i] = D_DROPPED
             v.side[i] = NOWHERE
-            if t.part[i] == LOST or (t.part[i] and rules[NO_FRAGMENTS]):
+            if t.fragment[i] == LOST or (t.fragment[i] and rules[NO_FRAGMENTS]):
                 v.reason[i] = FRAGMENT
                 continue
             if to_group(t.dst[i, 0], t.dst[i, 1], t.src[i, 0], t.src[i, 1]):

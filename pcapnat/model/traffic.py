@@ -46,7 +46,7 @@ class Traffic(Table):
     proto = column("uint8", "protocol above IP")
     kind = column("uint8", "0 no ports, 1 ports, from 2 on ICMP queries, 254 ICMP error with a quote, 255 other ICMP")
     ttl = column("uint8", "time to live or hop limit on arrival")
-    part = column("uint8", "0 whole, 1 first fragment, 2 later fragment (ports are its datagram's), 3 later fragment, ports unknown")
+    fragment = column("uint8", "0 whole, 1 first fragment, 2 later fragment (ports are its datagram's), 3 later fragment, ports unknown")
     hint_kind = column("uint8", "what the hint is worth, see Hint")
 
 

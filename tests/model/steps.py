@@ -6,7 +6,7 @@
 
 A time is in seconds, absolute or after the line before. What: `udp`, `gre`, `tcp` with flags (S, SA, A, F, R), `ping` or `pong` (the ports
 are identifiers), `about SRC > DST WHAT` for an ICMP error from the first address to the second that quotes a packet. Words behind: `ttl=1`,
-`hint=203.0.113.1:99`, `before=...` (a hint for a session older than the capture), `part=2`. The result: a side and the endpoints, and for
+`hint=203.0.113.1:99`, `before=...` (a hint for a session older than the capture), `fragment=2`. The result: a side and the endpoints, and for
 errors `about SRC > DST` as rewritten; `dropped REASON`, `local`, or nothing to check nothing.
 """
 from __future__ import annotations
