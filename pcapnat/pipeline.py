@@ -114,10 +114,11 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
 
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
         ports = [port for port, _ in pool.map(lambda point: observe(point, limit, progress), points)]
-    boxes = [_box(here, there) for here, there in pairwise(ports)]
-    said = [messages(p.picked) for p in ports]
-    notes = _notes(ports, boxes) + _unread(ports, said)
-    return Analysis(ports, _clocks(boxes), [sockets(p.conversations) for p in ports], boxes, notes, said)
+        used = pool.map(sockets, [p.conversations for p in ports])  # beside what follows
+        said = pool.map(messages, [p.picked for p in ports])
+        boxes = [_box(here, there) for here, there in pairwise(ports)]
+        heard = list(said)
+        return Analysis(ports, _clocks(boxes), list(used), boxes, _notes(ports, boxes) + _unread(ports, heard), heard)
 
 
 def _expected(frames: int, selection: Selection) -> int:

@@ -58,9 +58,9 @@ def group(member: Any, start: Any, order: Any) -> int:
 
 
 @inner
-def identified(here: Any, there: Any, i: int, j: int, s: Any) -> int:
+def identified(here: Any, there: Any, i: int, j: int, kept: int) -> int:
     """Of two frames alike: -1 if their identifications or timestamps say that they are one, 1 if they are two, 0: not known."""
-    known = another(here, there, i, j) if s[KEPT] else 0
+    known = another(here, there, i, j) if kept else 0
     if known == 0 and here.flags[i] & there.flags[j] & STAMPED:
         known = -1 if here.tsval[i] == there.tsval[j] and here.tsecr[i] == there.tsecr[j] else 0
     return known
@@ -173,7 +173,7 @@ def find(
                 wait = lag(here, there, i, j, s)
                 if wait < 0:
                     wait = -wait
-                known = identified(here, there, i, j, s)
+                known = identified(here, there, i, j, signed(s[KEPT]))
                 if known < 0 and wait < HELD_NS:
                     return y, 0
                 if known == 0 and wait < nearest:
@@ -243,7 +243,7 @@ def copies(p: Any, order: Any, start: int, stop: int, reverse: Any, mate: Any, h
                 j = order[y] | 0
                 if reverse[j] == reverse[i] and mate[j] >= 0 and p.flags[j] & KEY and p.key[j] == p.key[i] and how[j] != COPY:
                     apart = p.time_ns[i] - p.time_ns[j]
-                    if another(p, p, i, j) < 0 and -LATEST_NS < apart < LATEST_NS:
+                    if identified(p, p, i, j, 1) < 0 and -LATEST_NS < apart < LATEST_NS:
                         mate[i] = mate[j]
                         how[i] = COPY
                         found += 1
@@ -251,17 +251,18 @@ def copies(p: Any, order: Any, start: int, stop: int, reverse: Any, mate: Any, h
     return found
 
 
-@kernel(here=Packets, there=Packets, match_here="i8", match_there="i8", flip="u1", first="int", last="int", start_here="i8",
+@kernel(here=Packets, there=Packets, match_here="i8", match_there="i8", flip="u1", number="i8", first="int", last="int", start_here="i8",
         order_here="i8", start_there="i8", order_there="i8", reverse_here="u1", reverse_there="u1", mate_here="i8", mate_there="i8",
-        how_here="u1", how_there="u1", s="i8")  # fmt: skip
+        how_here="u1", how_there="u1", of="i4", s="i8")  # fmt: skip
 def align(
-    here: Any, there: Any, match_here: Any, match_there: Any, flip: Any, first: int, last: int, start_here: Any, order_here: Any,
-    start_there: Any, order_there: Any, reverse_here: Any, reverse_there: Any, mate_here: Any, mate_there: Any, how_here: Any,
-    how_there: Any, s: Any,
+    here: Any, there: Any, match_here: Any, match_there: Any, flip: Any, number: Any, first: int, last: int, start_here: Any,
+    order_here: Any, start_there: Any, order_there: Any, reverse_here: Any, reverse_there: Any, mate_here: Any, mate_there: Any,
+    how_here: Any, how_there: Any, of: Any, s: Any,
 ) -> int:  # fmt: skip
     """Find each frame's counterpart in matches first..last-1; returns how many frames here have one.
 
     mate_here, mate_there: (n,) row of the counterpart at the other port (of several, the first), -1 for none; how_*: see SAME.
+    of: (n,) set to number[match] of each row here that has one.
     reverse_*: direction, 0 or 1, of an ICMP error 2 or 3. s: state, with the clocks and whether identifications are kept.
     """
     paired = 0
@@ -305,6 +306,7 @@ def align(
             mate_there[j] = i
             how_here[i] = kind
             how_there[j] = kind
+            of[i] = number[m]
             paired += 1
             at = y + 1
         if left and high - low - left < stop - start:
@@ -317,11 +319,15 @@ def align(
                     side = signed(reverse_here[i]) ^ signed(flip[m])
                     if pieces(here, there, i, signed(reverse_here[i]) & 1, side, order_there, start, stop, at, reverse_there, mate_here,
                               mate_there, how_here, how_there, s):  # fmt: skip
+                        of[i] = number[m]
                         paired += 1
                 elif mate_here[i] >= 0:
                     at = start + x - low
-        if left:
-            copies(here, order_here, low, high, reverse_here, mate_here, how_here)
+        if left and copies(here, order_here, low, high, reverse_here, mate_here, how_here):
+            for x in range(low, high):
+                i = order_here[x] | 0
+                if how_here[i] == COPY and of[i] < 0:
+                    of[i] = number[m]
         if high - low - left < stop - start:
             copies(there, order_there, start, stop, reverse_there, mate_there, how_there)
     return paired

@@ -6,7 +6,8 @@
    They choose among candidates; they never make one.
 4. Best pairs first, one to one in time: a conversation that the box moved to a new mapping has two counterparts, one
    after the other, never two at once. Two candidates that fit equally well are left undecided.
-5. If the capturing system numbered the packets, its numbers outweigh all that, and what was found without them is held against
+5. What says the same as many others is told apart by when it does, once clocks and delays are known (timing.py).
+6. If the capturing system numbered the packets, its numbers outweigh all that, and what was found without them is held against
    them (identity.py).
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..kernel import together
 from ..table import Array, Table, column
 from ..terms import Clock, Reason
 from . import clock as clocks
@@ -26,6 +28,7 @@ from .fingerprint import By, Candidates, Index
 from .frames import FramePairs, Members, align, frame_pairs, lone
 from .port import Port
 from .stream import ended, streams
+from .timing import by_time
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -84,15 +87,19 @@ def cross(here: Port, there: Port) -> Crossing:
 
         numbered = identity.known(here, there)
         if numbered and len(numbered[1]):
-            clock = _clock(index, candidates)
+            clock = clocks.compare(*_travel(index, candidates), here.first_ns)
             _judge(candidates, here, there, clock)
             without, _ = _with_streams(here, there, _matches(candidates, *assign(candidates)[:2]), clock)
             candidates = identity.added(candidates, numbered[1])
-    clock = _clock(index, candidates)
+    travel = _travel(index, candidates)
+    clock = clocks.compare(*travel, here.first_ns)
     _judge(candidates, here, there, clock)
     chosen, margin, undecided_here, undecided_there = assign(candidates)
     matches = _matches(candidates, chosen, margin)
     matches, clock = _with_streams(here, there, matches, clock)
+    timed = by_time(here, there, matches.here, matches.there, clock, travel)
+    _judge(timed, here, there, clock)
+    matches = Matches.join([matches, _matches(timed, *assign(timed)[:2])])
     hairpins = _hairpins(here, matches)
     crossing = Crossing(here, there, Matches.join([matches, hairpins]), clock)
     if numbered:
@@ -110,13 +117,14 @@ def _frames(crossing: Crossing, kept: bool) -> None:
     """Which frame is which, in every matched conversation that is one and the same on both sides."""
     here, there, m = crossing.here, crossing.there, crossing.matches
     at_here, at_there = Members(here), Members(there)
+    together(at_here.sort, at_there.sort)
     pairs, matched_there = [], np.zeros(0, np.int64)
     for hairpin, port, members, clock in ((0, there, at_there, crossing.clock), (1, here, at_here, Clock(0, 0, 0, 0))):
         number = np.flatnonzero((m.hairpin == hairpin) & (m.ended == 0))
         if len(number):
             rows, sides = (m.here[number], m.there[number]), (at_here, members)
-            found = align(here, port, sides, rows, m.flip[number], clock, kept)
-            pairs.append(frame_pairs(found, sides, rows, number))
+            found = align(here, port, sides, rows, m.flip[number], number, clock, kept)
+            pairs.append(frame_pairs(found))
             matched_there = matched_there if hairpin else rows[1]
     crossing.frames = FramePairs.join(pairs)
     f, whole = crossing.frames, m.ended == 0
@@ -137,8 +145,8 @@ def _with_streams(here: Port, there: Port, matched: Matches, clock: Clock) -> tu
     return Matches.join([matched, more]), clock
 
 
-def _clock(index: Index, candidates: Candidates) -> Clock:
-    """From frames of pairs beyond doubt, each frame's fingerprint occurring once on either side."""
+def _travel(index: Index, candidates: Candidates) -> tuple[Array, Array, Array]:
+    """When frames of pairs beyond doubt passed either port, and which way, each frame's fingerprint occurring once on either side."""
     trusted = np.full(len(index.here.conversations), -1, np.int64)
     if len(candidates):
         best_here = _best(candidates.here, candidates.packet_bits)
@@ -146,7 +154,7 @@ def _clock(index: Index, candidates: Candidates) -> Clock:
         sure = candidates.packet_bits >= min(SURE_BITS, float(candidates.packet_bits.max()))
         sure &= (candidates.packet_bits == best_here[candidates.here]) & (candidates.packet_bits == best_there[candidates.there])
         trusted[candidates.here[sure]] = candidates.there[sure]
-    return clocks.compare(*index.travel(trusted), index.here.first_ns)
+    return index.travel(trusted)
 
 
 def _best(group: Array, value: Array) -> Array:
@@ -196,9 +204,12 @@ def _other_end(c: Conversations, rows: Array, flip: Array, far: bool) -> tuple[A
 
 
 def _pair_ids(one: Array, other: Array) -> Array:
-    """A number per different (address, address)."""
-    _, back = np.unique(np.column_stack([one, other]), axis=0, return_inverse=True)
-    return np.asarray(back.ravel())
+    """A number per different (address, address); two that share one are as rare as any two 64-bit hashes that are equal."""
+    mixed = np.zeros(len(one), np.uint64)
+    for half in (one[:, 0], one[:, 1], other[:, 0], other[:, 1]):
+        mixed = (mixed ^ half) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
 
 
 def _matches(c: Candidates, chosen: Array, margin: Array) -> Matches:

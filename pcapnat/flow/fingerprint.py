@@ -8,10 +8,11 @@ log2(m n) bits less; beyond MANY combinations it proves nothing and costs nothin
 from __future__ import annotations
 
 from enum import IntFlag
+from functools import partial
 
 import numpy as np
 
-from ..kernel import SEED
+from ..kernel import SEED, together
 from ..table import Array, Table, column
 from . import vote as v
 from .port import Port
@@ -29,6 +30,7 @@ class By(IntFlag):
     FAR_END = v.FAR_END
     PACKET_ID = v.PACKET_ID
     STREAM = v.IN_STREAM
+    TIME = v.TIME
 
     def names(self) -> list[str]:
         """As the JSON document writes them."""
@@ -36,7 +38,7 @@ class By(IntFlag):
 
 
 WORDS = {By.ISN: "isn", By.SEQUENCE: "sequence", By.PAYLOAD: "payload", By.DNS: "dns-id", By.ECHO: "echo", By.IP_ID: "ip-id",
-         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream"}  # fmt: skip
+         By.FAR_END: "far-endpoint", By.PACKET_ID: "packet-id", By.STREAM: "stream", By.TIME: "time"}  # fmt: skip
 assert WORDS.keys() == set(By)
 
 
@@ -76,10 +78,13 @@ class Index:
         self.speaking_there = np.zeros(len(self.there.conversations), np.uint8)
         self._families = [_Family(number, self) for number in families]
         self._plain = self._families[0]
-        for family in self._families:
+
+        def enter(family: _Family) -> None:
             family.enter(here, 0, wanted_here, self.speaking_here)
             if there is not None and wanted_there is not None:
                 family.enter(there, 1, wanted_there, self.speaking_there)
+
+        together(*(partial(enter, family) for family in self._families))
 
     def keeps_identification(self) -> bool:
         """Whether the box leaves IP identifications alone, as most do: not if many frames that can only be one another differ in it."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 
+from ..kernel import together
 from ..table import Array, Table, column
 from ..terms import Clock
 from . import align as k
@@ -52,6 +54,9 @@ class Members:
             self.reverse[carrier] = 2 + from_b
         self.start = np.zeros(len(port.conversations) + 1, np.int64)
         self.order = np.empty(len(self.conversation), np.int64)
+
+    def sort(self) -> None:
+        """Make the lists: the rows of conversation c are order[start[c] : start[c + 1]]."""
         k.group(self.conversation, self.start, self.order)
 
 
@@ -61,11 +66,13 @@ class Aligned:
     def __init__(self, here: int, there: int):
         self.mate_here, self.mate_there = np.full(here, -1, np.int64), np.full(there, -1, np.int64)
         self.how_here, self.how_there = np.zeros(here, np.uint8), np.zeros(there, np.uint8)
+        self.match = np.full(here, -1, np.int32)
+        """Row in Crossing.matches of each row here that has a counterpart."""
 
 
-def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple[Array, Array], flip: Array, clock: Clock,
-          kept: bool) -> Aligned:  # fmt: skip
-    """Which frame is which in pairs of conversations (rows here and there; flip: a here is b there).
+def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple[Array, Array], flip: Array, number: Array,
+          clock: Clock, kept: bool) -> Aligned:  # fmt: skip
+    """Which frame is which in pairs of conversations (rows here and there; flip: a here is b there; number: in Crossing.matches).
 
     kept: the box leaves IP identifications alone.
     """
@@ -75,13 +82,36 @@ def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple
     if clock.offset_ns is not None:
         state[k.TIMED], state[k.OFFSET], state[k.PPB], state[k.START] = 1, clock.offset_ns, clock.drift_ppb, here.first_ns
     one, other = members
-    k.align(here.packets, there.packets, rows[0], rows[1], flip, 0, len(flip), one.start, one.order, other.start, other.order, one.reverse,
-            other.reverse, found.mate_here, found.mate_there, found.how_here, found.how_there, state)  # fmt: skip
+
+    def some(first: int, last: int) -> None:
+        k.align(here.packets, there.packets, rows[0], rows[1], flip, number, first, last, one.start, one.order, other.start, other.order,
+                one.reverse, other.reverse, found.mate_here, found.mate_there, found.how_here, found.how_there, found.match,
+                state.copy())  # fmt: skip
+
+    middle = _border(rows)
+    together(partial(some, 0, middle), partial(some, middle, len(flip)))
     return found
 
 
-def frame_pairs(aligned: Aligned, members: tuple[Members, Members], rows: tuple[Array, Array], number: Array) -> FramePairs:
-    """The pairs as a table; rows: conversations of the matches here and there, number: theirs in Crossing.matches."""
+def _border(rows: tuple[Array, Array]) -> int:
+    """About the middle of the matches, where no conversation is in matches on both sides of it."""
+    n = len(rows[0])
+    if n < 2:
+        return n
+    seen = [np.maximum.accumulate(_last_use(r))[:-1] for r in rows]
+    free = np.flatnonzero((seen[0] <= np.arange(n - 1)) & (seen[1] <= np.arange(n - 1))) + 1
+    return int(free[np.argmin(np.abs(free - n // 2))]) if len(free) else n
+
+
+def _last_use(rows: Array) -> Array:
+    """(n,) the last place in the list where each place's number stands."""
+    last = np.zeros(int(rows.max()) + 1, np.int64)
+    last[rows] = np.arange(len(rows))  # of equal ones, the last is kept
+    return np.asarray(last[rows])
+
+
+def frame_pairs(aligned: Aligned) -> FramePairs:
+    """The pairs as a table."""
     a = np.flatnonzero(aligned.mate_here >= 0)
     b = np.flatnonzero(aligned.mate_there >= 0)
     b = b[aligned.mate_here[aligned.mate_there[b]] != b]  # a frame cut into several, and copies
@@ -91,11 +121,7 @@ def frame_pairs(aligned: Aligned, members: tuple[Members, Members], rows: tuple[
     if len(b):
         order = np.lexsort((there, here))
         here, there, how = here[order], there[order], how[order]
-    width = len(members[1].start)
-    known = rows[0] * width + rows[1]
-    by_code = np.argsort(known)
-    code = members[0].conversation[here] * width + members[1].conversation[there]
-    return FramePairs(here=here, there=there, match=number[by_code[np.searchsorted(known[by_code], code)]], how=how)
+    return FramePairs(here=here, there=there, match=aligned.match[here].astype(np.int64), how=how)
 
 
 def lone(members: Members, matched: Array, paired: Array) -> Array:

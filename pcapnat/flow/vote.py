@@ -16,7 +16,7 @@ MANY = 64
 
 # What a match rests on; By in fingerprint.py gives the bits their names.
 ISN, SEQUENCE, PAYLOAD, DNS, ECHO, IP_ID, FAR_END, PACKET_ID = 1, 2, 4, 8, 16, 32, 64, 128
-IN_STREAM, ANSWERED = 256, 512
+IN_STREAM, ANSWERED, TIME = 256, 512, 1024
 """In what both ends say one after the other: shared from a to b, and from b to a."""
 
 # Thousandths of a bit. A lone SYN proves its 32 bits of sequence number, an acknowledgment nearly as much again: the two

@@ -17,12 +17,14 @@ wrap goes through `mix`; branches that few frames take are `cold` functions of a
 
 from .engine import Kernel, cold, compiled, inner, kernel, prepare
 from .primitives import SEED, digest, load16, load16le, load32, load32le, load64, mix, signed
+from .threads import cores, together
 
 __all__ = [
     "SEED",
     "Kernel",
     "cold",
     "compiled",
+    "cores",
     "inner",
     "kernel",
     "prepare",
@@ -34,4 +36,5 @@ __all__ = [
     "load64",
     "mix",
     "signed",
+    "together",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from queue import SimpleQueue
 from threading import Thread
@@ -21,16 +20,11 @@ def batches_ahead(capture: Capture, progress: Progress | None = None, selector: 
 
     Not for pipes, whose reading an interrupt ends, nor for traces, nor where kernels run plain: they would wait for one another.
     """
-    worth = (capture.file_bytes or 0) >= WORTH_BYTES and capture.again and capture.trace is None and cores() > 1
+    worth = (capture.file_bytes or 0) >= WORTH_BYTES and capture.again and capture.trace is None and kernel.cores() > 1
     if not worth or not kernel.compiled():
         return batches(capture, 0, progress, selector=selector)
     capture.alternate()
     return ahead(batches(capture, 0, progress, selector=selector, sets=2))
-
-
-def cores() -> int:
-    """Processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ahead(made: Iterator[Batch]) -> Generator[Batch, None, None]:

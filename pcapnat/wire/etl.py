@@ -124,7 +124,11 @@ class Trace:
         self._other: Counter[bytes] = Counter()
         self.found = 0
         self._damaged: set[int] = set()
-        self._header()
+        try:
+            self._header()
+        except BaseException:  # nobody has it yet who would close it
+            self.close()
+            raise
 
     def _put_by(self, file: Any, head: bytes) -> None:
         try:

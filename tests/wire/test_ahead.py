@@ -20,7 +20,7 @@ CAPTURES = sorted((Path(__file__).parents[2] / "captures").glob("*/*.pcap*"))
 @pytest.fixture(autouse=True)
 def small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "WORTH_BYTES", 0)
-    monkeypatch.setattr(ahead, "cores", lambda: 2)
+    monkeypatch.setattr(kernel, "cores", lambda: 2)
     monkeypatch.setattr(kernel, "compiled", lambda: True)
 
 

@@ -1,9 +1,12 @@
 """Trace logs built by hand: every kind of packet event, clock, buffer and damage; real ones cannot be kept here (see README)."""
 from __future__ import annotations
 
+import gzip
 import struct
+import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -420,3 +423,20 @@ def test_unknown_clocks(clock: tuple[int, int]) -> None:
     """Times that cannot be told are an error, not a guess."""
     with pytest.raises(CaptureError, match="unknown clock"):
         Found(head(clock=clock[0], frequency=clock[1]))
+
+
+def test_a_refused_trace_leaves_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compressed one is put by in a temporary file, which nobody else would close (found by fuzzing)."""
+    made: list[Any] = []
+    temporary = tempfile.TemporaryFile
+
+    def opened(*arguments: Any) -> Any:
+        made.append(temporary(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(etl.tempfile, "TemporaryFile", opened)
+    path = tmp_path / "cut.etl.gz"
+    path.write_bytes(gzip.compress((head() + buffer(system()))[:200]))
+    with pytest.raises(CaptureError, match="cut short"):
+        Capture(str(path))
+    assert [file.closed for file in made] == [True]
