@@ -6,6 +6,7 @@ The rooms, from the top; imports go down only:
     pipeline     the rooms in order
     report       an Analysis becomes text
     analysis     the record of everything known about the boxes
+    replay       a model plays the part of the box, and what it says is compared with what was seen
     model        what a NAT with a given behavior does with each frame
     nat          what a NAT did: translations, mappings, ports
     flow         frames that belong together: conversations, sockets, crossing a box
