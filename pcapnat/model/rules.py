@@ -129,6 +129,7 @@ def compile_rules(b: NatBehavior) -> Rules:
         s.IN_ORDER: b.fragments is Fragments.IN_ORDER,
         s.NO_FRAGMENTS: b.fragments is Fragments.DROP,
         s.TTL_STEP: b.ttl_step,
+        s.TTL_NEW: b.ttl_new,
         s.TABLE_SIZE: b.table_size,
         s.NETFILTER: b.tcp_machine is TcpMachine.NETFILTER,
         s.DNS: b.udp_dns_s is not None,

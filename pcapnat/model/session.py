@@ -284,9 +284,10 @@ def sweep(
     IN_ORDER,
     NO_FRAGMENTS,
     TTL_STEP,
+    TTL_NEW,
     TABLE_SIZE,
     NETFILTER,
     DNS,
-) = range(47)
+) = range(48)
 """Where `rules` holds which number of the behavior; a name with _TCP follows the one for other protocols."""
-RULES = 47
+RULES = 48

@@ -22,6 +22,7 @@ from .session import (
     PORT,
     SERIAL_SHIFT,
     TRANSLATED,
+    TTL_NEW,
     TTL_STEP,
     find,
     place,
@@ -169,7 +170,7 @@ def carry(t: Any, i: int, v: Any, e: int, keys: Any, life: Any, rules: Any) -> N
     if t.ttl[i] <= rules[TTL_STEP]:
         v.reason[i] = TOO_FAR
         return
-    v.ttl[i] = t.ttl[i] - rules[TTL_STEP]
+    v.ttl[i] = rules[TTL_NEW] if rules[TTL_NEW] else t.ttl[i] - rules[TTL_STEP]
     v.side[i] = exit_side(meta, d)
     if not meta & TRANSLATED:
         v.disposition[i] = D_FORWARDED

@@ -236,6 +236,9 @@ class NatBehavior:
     """Whether ICMP errors are translated, both headers (RFC 5508 REQ-4 and 5)."""
     fragments: Fragments = Fragments.ANY_ORDER
     ttl_step: int = 1
+    """By how much the TTL falls: more than 1 for several hops in one box."""
+    ttl_new: int = 0
+    """The TTL with which every packet leaves, of a NAT that makes packets anew; 0: what it came with, less ttl_step."""
     table_size: int = 0
     """Most sessions at once; 0: no limit."""
 
@@ -292,7 +295,8 @@ GENERAL = {
 TIMES = ("udp_idle_s", "udp_assured_after_s", "tcp_idle_s", "tcp_transitory_idle_s", "icmp_idle_s", "other_idle_s", *GENERAL)
 PORTS = ("icmp_range",)
 NUMBERS = {
-    "ttl_step": (0, 1),
+    "ttl_step": (0, 64),
+    "ttl_new": (0, 255),
     "port_attempts": (1, 65536),
     "block_size": (0, 65536),
     "blocks_per_host": (1, 65536),

@@ -65,7 +65,8 @@ def behavior(text: str, file: str = "model") -> NatBehavior:
             field = "port_ranges" if name == "port_range" else name
             changed[field] = read(name, 0, partial(_value, name, value))
             # Each value alone, so that a wrong one is known by its line.
-            alone: dict[str, Any] = {k: changed[k] for k in ("port_choice", "block_size") if k in changed and field in ("port_choice", "block_size")}
+            pair = ("port_choice", "block_size")
+            alone: dict[str, Any] = {k: changed[k] for k in pair if k in changed and field in pair}
             if field != "port_choice":
                 alone[field] = changed[field]
                 read(name, 0, partial(replace, base, **alone))

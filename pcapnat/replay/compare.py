@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -14,10 +15,11 @@ from ..nat.behavior import NatBehavior
 from ..table import Array
 from .entered import Entered, completed, entered
 
-EDGE_NS = 1_000_000_000
-"""A frame so near to the other capture's begin or end may have been missed there."""
 ANSWER_NS = 1_000_000_000
 """How long after a frame its answer by the box itself may come."""
+
+
+RST = 4
 
 
 class Kind(Enum):
@@ -126,7 +128,7 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     # Where the other capture had not begun or was over, an absence says nothing.
     begin, end = _window(crossing)
     side = np.minimum(v.side.astype(np.int64), 1)
-    early = (e.traffic.time_ns < begin[side] + EDGE_NS * (begin[side] > begin[1 - side])) | (e.traffic.time_ns > end[side] - 1_000_000)
+    early = (e.traffic.time_ns < begin[side]) | (e.traffic.time_ns > end[side])
     unjudged = missing & early
     missing &= ~early
     extra = seen & ~out
@@ -145,10 +147,12 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         listed = [_difference(kind, name, reason, i, ports, e, v, actual, quoted, inner) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, name, reason, len(rows), listed[0]))
         result.differences += listed
-    _made(ports, e, v, result)
+    _made(ports, e, v, (begin, end), result)
     result.causes.sort(key=lambda c: -c.count)
     if e.unread:
         result.notes.append(f"{e.unread} frames whose headers are cut are left out")
+    if e.proxied:
+        result.notes.append(f"{e.proxied} frames of TCP connections that the box ends are left out: it has others of its own behind it")
     return result
 
 
@@ -157,24 +161,30 @@ def _why(v: Verdicts, i: int) -> Reason:
     return REASONS[v.reason[i]]
 
 
-def _made(ports: tuple[Port, Port], e: Entered, v: Verdicts, result: Replay) -> None:
+def _made(ports: tuple[Port, Port], e: Entered, v: Verdicts, window: tuple[Array, Array], result: Replay) -> None:
     """Frames that the box sent of its own: explained as answers to a frame that ended in the box shortly before."""
     ends = (v.disposition == int(Disposition.DROPPED)) | (v.disposition == int(Disposition.LOCAL))
+    lent = [ipaddress.ip_network(a, strict=False) for a in result.behavior.addresses]
     last: dict[tuple[int, int, int], list[int]] = {}
     for i in np.flatnonzero(ends).tolist():
         key = int(e.port[i]), int(e.traffic.src[i, 0]), int(e.traffic.src[i, 1])
         last.setdefault(key, []).append(int(e.traffic.time_ns[i]))
+    # Its own addresses but those that it lends: from these comes what others sent, too.
     own = {(int(a[0]), int(a[1])) for a in e.traffic.dst[v.disposition == int(Disposition.LOCAL)]}
+    own = {a for a in own if not any(ipaddress.ip_address(text(*a)) in net for net in lent)}
     strange = []
     for port, row, when in zip(e.made_port.tolist(), e.made_row.tolist(), e.made_ns.tolist(), strict=True):
         p = ports[port].packets
         times = np.array(last.get((port, int(p.dst[row, 0]), int(p.dst[row, 1])), []), np.int64)
-        answers = bool(((times <= when + 1_000_000) & (times > when - ANSWER_NS)).any())
-        if answers or (int(p.src[row, 0]), int(p.src[row, 1])) in own:
+        refuses = p.proto[row] in (1, 58) or (p.proto[row] == 6 and p.tcp_flags[row] & RST != 0)
+        answers = bool(refuses and ((times <= when + 1_000_000) & (times > when - ANSWER_NS)).any())
+        if answers or (int(p.src[row, 0]), int(p.src[row, 1])) in own or not _routed(p.src[row]) or not _routed(p.dst[row]):
             result.made += 1
+        elif not window[0][1 - port] <= when <= window[1][1 - port]:
+            result.unjudged += 1  # what it comes from was before or after the other capture
         else:
             strange.append((port, row))
-    result.frames += len(e.made_row)
+    result.frames += result.made + len(strange)
     result.explained += result.made
     listed = []
     for port, row in strange[:LISTED]:
@@ -186,6 +196,12 @@ def _made(ports: tuple[Port, Port], e: Entered, v: Verdicts, result: Replay) -> 
     if strange:
         result.causes.append(Cause(Kind.EXTRA, "origin", Reason.NONE, len(strange), listed[0]))
         result.differences += listed
+
+
+def _routed(address: Array) -> bool:
+    """Whether it is neither multicast, broadcast nor link-local: a box speaks for itself there."""
+    value = ipaddress.ip_address(text(int(address[0]), int(address[1])))
+    return not (value.is_multicast or value.is_link_local or value == ipaddress.IPv4Address(0xFFFFFFFF))
 
 
 def _column(ports: tuple[Port, Port], name: str, port: Array, row: Array) -> Array:

@@ -46,6 +46,8 @@ class Entered:
     made_ns: Array
     unread: int = 0
     """Frames with IP that are left out, as their headers are cut."""
+    proxied: int = 0
+    """Frames of TCP connections that the box ends: it has others of its own, which a NAT's model does not know."""
 
 
 def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
@@ -87,7 +89,10 @@ def entered(crossing: Crossing) -> Entered:
     outward = crossing.matches.outward[f.match].astype(np.int64) * np.where(here.reverse[f.here] == 1, -1, 1)
     outward[(here.packets.flags[f.here] & QUOTE) != 0] = 0
     later = np.sign(when[1] - when[0])
-    way = np.where(fall != 0, np.sign(fall), np.where((outward != 0) & ~turned, outward, np.where(later != 0, later, 1)))
+    asked = _way_of_client(crossing)[here.conversation[f.here]] * np.where(here.reverse[f.here] == 1, -1, 1)
+    asked[(here.packets.flags[f.here] & QUOTE) != 0] = 0
+    outward = np.where(outward != 0, outward, asked) * ~turned
+    way = np.where(fall != 0, np.sign(fall), np.where(outward != 0, outward, np.where(later != 0, later, 1)))
     first = np.where(way > 0, 0, 1)
     came = np.choose(first, port), np.choose(first, row)
     left = np.choose(1 - first, port), np.choose(1 - first, row)
@@ -101,11 +106,13 @@ def entered(crossing: Crossing) -> Entered:
     gone &= ~arrived  # on a mirrored or doubled link a frame may be both
     parts = [[came[0][once], came[1][once], left[0][once], left[1][once]]]
     made: list[tuple[Array, Array]] = []
-    unread = 0
-    for number, p in enumerate(ports):
+    unread = proxied = 0
+    for number, (p, ended) in enumerate(zip(ports, _ended(crossing), strict=True)):
         flags = p.packets.flags
         whole = (flags & IP != 0) & ~((flags & SHORT != 0) & (flags & (HAS_PORTS | ICMP) == 0))
         unread += int(((flags & IP != 0) & ~whole).sum())
+        proxied += int(ended[p.conversation].sum())
+        whole &= ~ended[p.conversation]
         alone = np.flatnonzero(whole & ~arrived[number, : len(flags)] & ~gone[number, : len(flags)])
         sent = _sent_by_box(p, came[1][came[0] == number], left[1][left[0] == number], alone)
         enters = alone[~sent]
@@ -119,7 +126,26 @@ def entered(crossing: Crossing) -> Entered:
     traffic, quotes = _traffic(ports, at, rows, moment[order])
     _hints(traffic, ports, at, rows, exit_port, exit_row)
     made_port, made_row = (np.concatenate([m[k] for m in made]) for k in (0, 1))
-    return Entered(traffic, quotes, at, rows, exit_port, exit_row, made_port, made_row, _pick(times, made_port, made_row), unread)
+    return Entered(traffic, quotes, at, rows, exit_port, exit_row, made_port, made_row, _pick(times, made_port, made_row), unread, proxied)
+
+
+def _way_of_client(crossing: Crossing) -> Array:
+    """Per conversation at the first point, and a last one for none: 1 if its a sends outwards, -1 inwards, by whose end was rewritten."""
+    c, t = crossing.here.conversations, translations(crossing)
+    way = np.zeros(len(c) + 1, np.int64)
+    told = (t.hairpin == 0) & (t.kind != 0) & (c.client()[t.inside_row] >= 0)
+    rows = t.inside_row[told]
+    way[rows] = np.where((t.from_outside[told] == 1) ^ (c.client()[rows] == 1), -1, 1)
+    return way
+
+
+def _ended(crossing: Crossing) -> tuple[Array, Array]:
+    """Per conversation of either port, and a last one for none: whether the box ends its TCP connection and has one of its own."""
+    m = crossing.matches
+    over = m.ended == 1
+    both = (np.zeros(len(crossing.here.conversations) + 1, bool), np.zeros(len(crossing.there.conversations) + 1, bool))
+    both[0][m.here[over]], both[1][m.there[over]] = True, True
+    return both
 
 
 def _corrected(crossing: Crossing) -> Array:
@@ -180,7 +206,7 @@ def _traffic(ports: tuple[Port, Port], at: Array, rows: Array, moment: Array) ->
         t.sport[np.flatnonzero(mine)[known]] = np.maximum(np.where(back, b, a), 0)
         t.dport[np.flatnonzero(mine)[known]] = np.maximum(np.where(back, a, b), 0)
         query = np.isin(k.proto[r], (1, 58))
-        kind[known] = np.where(query[known], QUERY + (back if number == 0 else ~back), np.where(a >= 0, PORTS, NO_PORTS))
+        kind[known] = np.where(query[known], QUERY + back, np.where(a >= 0, PORTS, NO_PORTS))  # who asks is a
         t.fragment[mine] = np.where(later, np.where(known, 2, 3), np.where(flags & FRAGMENT != 0, 1, 0))
         quoted = np.full(len(k), -1, np.int64)
         quoted[p.quoted.carrier] = np.arange(len(p.quoted))
