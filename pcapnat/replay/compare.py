@@ -143,9 +143,9 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     for kind, mask in ((Kind.MISSING, missing), (Kind.EXTRA, extra)):
         for i in np.flatnonzero(mask):
             found.setdefault((kind, None, _why(v, int(i))), []).append(int(i))
-    for (kind, name, reason), rows in found.items():
-        listed = [_difference(kind, name, reason, i, ports, e, v, actual, quoted, inner) for i in rows[:LISTED]]
-        result.causes.append(Cause(kind, name, reason, len(rows), listed[0]))
+    for (kind, what, reason), rows in found.items():
+        listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner) for i in rows[:LISTED]]
+        result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))
         result.differences += listed
     _made(ports, e, v, (begin, end), result)
     result.causes.sort(key=lambda c: -c.count)
@@ -157,8 +157,9 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
 
 
 def _why(v: Verdicts, i: int) -> Reason:
-    """The verdict's reason; for a changed port, that the model refuses what was seen shows in Reason.NO_PORT."""
-    return REASONS[v.reason[i]]
+    """The verdict's reason."""
+    reason: Reason = REASONS[int(v.reason[i])]
+    return reason
 
 
 def _made(ports: tuple[Port, Port], e: Entered, v: Verdicts, window: tuple[Array, Array], result: Replay) -> None:

@@ -152,7 +152,7 @@ def _corrected(crossing: Crossing) -> Array:
     """Times at the second port by the first one's clock."""
     c, times = crossing.clock, crossing.there.packets.time_ns
     if c.offset_ns is None:
-        return times
+        return np.asarray(times)
     moved = times - c.offset_ns
     return np.asarray(moved - ((moved - crossing.here.first_ns) * (c.drift_ppb * 1e-9)).astype(np.int64))
 
@@ -237,9 +237,9 @@ def _hints(t: Traffic, ports: tuple[Port, Port], at: Array, rows: Array, exit_po
     inward = at == int(Side.OUTSIDE)
     address = np.zeros((len(t), 2), np.uint64)
     port = np.full(len(t), -1, np.int64)
-    for mask, host, number in ((seen & ~inward, "src", "sport"), (seen & inward, "dst", "dport")):
+    for mask, host, place in ((seen & ~inward, "src", "sport"), (seen & inward, "dst", "dport")):
         address[mask] = _pick(columns[host], exit_port[mask], exit_row[mask])
-        port[mask] = _pick(columns[number], exit_port[mask], exit_row[mask])
+        port[mask] = _pick(columns[place], exit_port[mask], exit_row[mask])
     t.hint[seen], t.hint_port[seen], t.hint_kind[seen] = address[seen], port[seen], int(Hint.SEEN)
     t.hint_kind[t.kind == ERROR] = 0
     for number, p in enumerate(ports):

@@ -4,10 +4,10 @@
     +0.1   out  192.0.2.1:53 > 203.0.113.1:4000 udp       = in  192.0.2.1:53 > 10.0.0.2:4000
     +120   out  192.0.2.1:53 > 203.0.113.1:4000 udp       = dropped NO_MAPPING
 
-A time is in seconds, absolute or after the line before. What: `udp`, `gre`, `tcp` with flags (S, SA, A, F, R), `ping` or `pong` (the ports
-are identifiers), `about SRC > DST WHAT` for an ICMP error from the first address to the second that quotes a packet. Words behind: `ttl=1`,
-`hint=203.0.113.1:99`, `before=...` (a hint for a session older than the capture), `fragment=2`. The result: a side and the endpoints, and for
-errors `about SRC > DST` as rewritten; `dropped REASON`, `local`, or nothing to check nothing.
+A time is in seconds, absolute or after the line before. What: `udp`, `gre`, `tcp` with flags (S, SA, A, F, R), `ping` or `pong` (the
+ports are identifiers), `about SRC > DST WHAT` for an ICMP error from the first address to the second that quotes a packet. Words
+behind: `ttl=1`, `hint=203.0.113.1:99`, `before=...` (a hint for a session older than the capture), `fragment=2`. The result: a side and
+the endpoints, and for errors `about SRC > DST` as rewritten; `dropped REASON`, `local`, or nothing to check nothing.
 """
 from __future__ import annotations
 

@@ -94,9 +94,8 @@ def part(endpoint: str, depth: int) -> str:
 INSIDE = st.sampled_from(["10.0.0.2:4000", "10.0.0.2:4001", "10.0.0.3:4000"])
 REMOTE = st.sampled_from(["192.0.2.1:53", "192.0.2.1:54", "192.0.2.2:53"])
 PORTS = st.integers(LOW - 1, HIGH + 1)
-STEPS = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.5, 14.0, 29.5, 30.0, 31.0]), st.booleans(), INSIDE, REMOTE, PORTS, st.booleans()), min_size=1, max_size=60
-)
+GAPS = st.sampled_from([0.0, 0.5, 14.0, 29.5, 30.0, 31.0])
+STEPS = st.lists(st.tuples(GAPS, st.booleans(), INSIDE, REMOTE, PORTS, st.booleans()), min_size=1, max_size=60)
 
 
 @given(
@@ -108,7 +107,11 @@ STEPS = st.lists(
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_same_as_with_dictionaries(
-    steps: list[tuple[float, bool, str, str, int, bool]], mapping: Mapping, filtering: Filtering, overloading: bool, refresh: tuple[bool, bool]
+    steps: list[tuple[float, bool, str, str, int, bool]],
+    mapping: Mapping,
+    filtering: Filtering,
+    overloading: bool,
+    refresh: tuple[bool, bool],
 ) -> None:
     """Verdicts are the same, frame by frame; free choices are within what is allowed."""
     if overloading and (mapping is not Mapping.ADDRESS_AND_PORT_DEPENDENT or filtering.depth < 2):
@@ -133,16 +136,22 @@ WILD = st.lists(
     st.tuples(
         st.sampled_from([0.0, 0.1, 3.0, 31.0, 121.0]),
         st.sampled_from([
-            "in {i} > {d} {what}", "in {i} > {d} {what} hint={e}", "out {d} > {e} {what}", "in {i} > {e} {what}", "out {d} > {e} {what} before={i}",
-            "out {d} > {e} about {e} > {d} {what}", "in {i} > {d} about {d} > {i} {what}", "in {i} > {d} {what} ttl=1", "in {i} > {d} {what} fragment=2",
+            "in {i} > {d} {what}", "in {i} > {d} {what} hint={e}", "out {d} > {e} {what}", "in {i} > {e} {what}",
+            "out {d} > {e} {what} before={i}", "out {d} > {e} about {e} > {d} {what}", "in {i} > {d} about {d} > {i} {what}",
+            "in {i} > {d} {what} ttl=1", "in {i} > {d} {what} fragment=2",
         ]),
-        INSIDE, REMOTE, PORTS, st.sampled_from(["udp", "tcp S", "tcp SA", "tcp A", "tcp FA", "tcp R", "tcp .", "ping", "pong", "gre"]),
+        INSIDE,
+        REMOTE,
+        PORTS,
+        st.sampled_from(["udp", "tcp S", "tcp SA", "tcp A", "tcp FA", "tcp R", "tcp .", "ping", "pong", "gre"]),
     ),
     min_size=1, max_size=80,
 )  # fmt: skip
 BEHAVIORS = {
     **{name: replace(p.behavior, addresses=(N,)) for name, p in PRESETS.items()},
-    "hairpin": NatBehavior(addresses=(N, "203.0.113.2"), filtering=Filtering.ADDRESS_DEPENDENT, hairpin=Hairpin.EXTERNAL_SOURCE, ports_per_host=3),
+    "hairpin": NatBehavior(
+        addresses=(N, "203.0.113.2"), filtering=Filtering.ADDRESS_DEPENDENT, hairpin=Hairpin.EXTERNAL_SOURCE, ports_per_host=3
+    ),
     "blocks": NatBehavior(addresses=(N,), port_choice=PortChoice.BLOCK, block_size=2, port_ranges=(PortRange(7000, 7005),), table_size=4),
 }
 

@@ -35,7 +35,9 @@ def test_the_newest_mapping_wins() -> None:
 def test_a_range_of_ports_and_its_end() -> None:
     """Four ports serve four hosts towards one server, and as many towards the next; who comes late is dropped without a word."""
     b = replace(LINUX, port_ranges=(PortRange(40000, 40003),), keeps_any_port=False)
-    hosts = "\n".join(f"+0.1 in 10.0.0.{n}:5000 > 198.51.100.{s}:80 tcp S {'= dropped NO_PORT' if n > 4 else ''}" for s in (1, 2) for n in range(1, 7))
+    hosts = "\n".join(
+        f"+0.1 in 10.0.0.{n}:5000 > 198.51.100.{s}:80 tcp S {'= dropped NO_PORT' if n > 4 else ''}" for s in (1, 2) for n in range(1, 7)
+    )
     v = run(NatModel(b), hosts.replace("+0.1", "0", 1))
     assert sorted(v.sport[:4].tolist()) == sorted(v.sport[6:10].tolist()) == [40000, 40001, 40002, 40003]
 
@@ -83,7 +85,7 @@ def test_what_leaves_untranslated() -> None:
         0    in  10.0.0.1:5000 > 198.51.100.1:80 tcp FA   = out 10.0.0.1:5000 > 198.51.100.1:80
         +0.1 in  10.0.0.1:5000 > 198.51.100.1:80 tcp R    = out 10.0.0.1:5000 > 198.51.100.1:80
         +0.1 in  10.0.0.1:5000 > 198.51.100.1:80 tcp SA   = out 10.0.0.1:5000 > 198.51.100.1:80
-        +0.1 in  10.0.0.1 > 198.51.100.1 about 198.51.100.1:80 > 10.0.0.1:5000 tcp S = out 10.0.0.1 > 198.51.100.1 about 198.51.100.1:80 > 10.0.0.1:5000
+        +0.1 in  10.0.0.1 > 192.0.2.1 about 192.0.2.1:80 > 10.0.0.1:5 tcp S = out 10.0.0.1 > 192.0.2.1 about 192.0.2.1:80 > 10.0.0.1:5
         +0.1 in  10.0.0.1:5000 > 198.51.100.1:80 tcp A    = out {N}:5000 > 198.51.100.1:80
         +299 in  10.0.0.1:5000 > 198.51.100.1:80 tcp A    = out {N}:5000 > 198.51.100.1:80
         +301 out 198.51.100.1:80 > {N}:5000 tcp A         = local
