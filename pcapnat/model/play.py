@@ -162,7 +162,7 @@ def known(t: Any, i: int, e: int, time: int, machine: Any, times: Any, life: Any
         if state > IGNORE:
             if state == INVALID:
                 return UNFIT
-            life[c, EXPIRES] = 0
+            life[c, EXPIRES] = time
             return ANEW
         if state == IGNORE:
             return 0

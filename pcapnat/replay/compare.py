@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -171,14 +172,15 @@ def _made(ports: tuple[Port, Port], e: Entered, v: Verdicts, window: tuple[Array
         key = int(e.port[i]), int(e.traffic.src[i, 0]), int(e.traffic.src[i, 1])
         last.setdefault(key, []).append(int(e.traffic.time_ns[i]))
     # Its own addresses but those that it lends: from these comes what others sent, too.
-    own = {(int(a[0]), int(a[1])) for a in e.traffic.dst[v.disposition == int(Disposition.LOCAL)]}
+    own = {(int(a[0]), int(a[1])) for a in np.unique(e.traffic.dst[v.disposition == int(Disposition.LOCAL)], axis=0)}
     own = {a for a in own if not any(ipaddress.ip_address(text(*a)) in net for net in lent)}
     strange = []
     for port, row, when in zip(e.made_port.tolist(), e.made_row.tolist(), e.made_ns.tolist(), strict=True):
         p = ports[port].packets
-        times = np.array(last.get((port, int(p.dst[row, 0]), int(p.dst[row, 1])), []), np.int64)
+        times = last.get((port, int(p.dst[row, 0]), int(p.dst[row, 1])), [])
+        before = bisect_right(times, when + 1_000_000)  # a clock that is a little off
         refuses = p.proto[row] in (1, 58) or (p.proto[row] == 6 and p.tcp_flags[row] & RST != 0)
-        answers = bool(refuses and ((times <= when + 1_000_000) & (times > when - ANSWER_NS)).any())
+        answers = bool(refuses and before and times[before - 1] > when - ANSWER_NS)
         if answers or (int(p.src[row, 0]), int(p.src[row, 1])) in own or not _routed(p.src[row]) or not _routed(p.dst[row]):
             result.made += 1
         elif not window[0][1 - port] <= when <= window[1][1 - port]:

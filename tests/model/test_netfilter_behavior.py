@@ -79,6 +79,17 @@ def test_tcp_states_and_times() -> None:
     """)
 
 
+def test_before_1970() -> None:
+    """A capture whose clock was not set: a closed connection is as dead as at any other time."""
+    run(NatModel(LINUX), f"""
+        -9000 in  10.0.0.1:5000 > 198.51.100.1:80 tcp S    = out {N}:5000 > 198.51.100.1:80
+        +0.1  out 198.51.100.1:80 > {N}:5000 tcp SA        = in  198.51.100.1:80 > 10.0.0.1:5000
+        +0.1  out 198.51.100.1:80 > {N}:5000 tcp R         = in  198.51.100.1:80 > 10.0.0.1:5000
+        +0.1  in  10.0.0.1:5000 > 198.51.100.1:80 tcp S    = out {N}:5000 > 198.51.100.1:80
+        +0.1  out 198.51.100.1:80 > {N}:5000 tcp SA        = in  198.51.100.1:80 > 10.0.0.1:5000
+    """)
+
+
 def test_what_leaves_untranslated() -> None:
     """Segments without a state leave with the private source, unless the box drops them; the middle of a connection is taken up."""
     run(NatModel(LINUX), f"""
