@@ -6,6 +6,8 @@ The rooms, from the top; imports go down only:
     pipeline     the rooms in order
     report       an Analysis becomes text
     analysis     the record of everything known about the boxes
+    replay       a model plays the part of the box, and what it says is compared with what was seen
+    model        what a NAT with a given behavior does with each frame
     nat          what a NAT did: translations, mappings, ports
     flow         frames that belong together: conversations, sockets, crossing a box
     message      what frames say: link events, names, what a conversation really speaks
@@ -24,6 +26,8 @@ __all__ = [
     "Analysis",
     "CaptureError",
     "Crossing",
+    "NatBehavior",
+    "NatModel",
     "PcapnatError",
     "Point",
     "Port",
@@ -33,6 +37,7 @@ __all__ = [
     "cross",
     "mappings",
     "observe",
+    "preset",
     "read",
     "show",
     "sockets",
@@ -43,6 +48,8 @@ _WHERE = {
     "Analysis": "analysis",
     "CaptureError": "terms",
     "Crossing": "flow",
+    "NatBehavior": "nat.behavior",
+    "NatModel": "model",
     "PcapnatError": "terms",
     "Point": "terms",
     "Port": "flow",
@@ -52,6 +59,7 @@ _WHERE = {
     "cross": "flow",
     "mappings": "nat",
     "observe": "flow",
+    "preset": "nat.presets",
     "read": "wire",
     "show": "pipeline",
     "sockets": "flow",

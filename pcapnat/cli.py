@@ -204,6 +204,26 @@ def show(file: str, frames: tuple[str, ...], witness: bool, size: int, style: st
 
 
 @cli.command()
+@click.argument("name", required=False)
+@FORMAT
+@WRITE
+def models(name: str | None, style: str, write: str | None) -> None:
+    """List the NATs whose behavior is known; with NAME, every parameter of one, with its source.
+
+    \b
+    Examples:
+      pcapnat models
+      pcapnat models winnat --format json
+    """
+    from . import report
+    from .nat.presets import PRESETS, preset
+
+    chosen = [preset(name)] if name else list(PRESETS.values())
+    sections = report.model_sections(chosen[0]) if name else report.models_sections(chosen)
+    _print(report.models_json(chosen) if style == "json" else report.terminal(sections, _colour(write)), write)
+
+
+@cli.command()
 @FORMAT
 @WRITE
 @LIMIT

@@ -24,6 +24,8 @@ FLOOR = {
     "message": 3,
     "flow": 4,
     "nat": 5,
+    "model": 6,
+    "replay": 6.5,
     "analysis": 7,
     "report": 9,
     "pipeline": 10,

@@ -8,6 +8,7 @@ from .content import conversation_sections, info_sections, socket_sections
 from .frame import frame_sections
 from .framejson import show_json
 from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
+from .models import model_sections, models_json, models_sections
 from .terminal import terminal
 from .words import Section
 
@@ -20,6 +21,9 @@ __all__ = [
     "frame_sections",
     "info_json",
     "info_sections",
+    "model_sections",
+    "models_json",
+    "models_sections",
     "show_json",
     "socket_sections",
     "sockets_json",

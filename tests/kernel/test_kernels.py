@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import pickle
 import struct
@@ -22,13 +23,17 @@ from pcapnat.kernel import digest, kernel, load16, load16le, load32, load32le, l
 from pcapnat.kernel import engine as kernel_engine
 from pcapnat.kernel.engine import INNER, KERNELS, Kernel
 from pcapnat.message import messages
+from pcapnat.model import NatModel, Traffic
+from pcapnat.nat.presets import PRESETS
 from pcapnat.pipeline import conversations
+from pcapnat.replay import replay
 from pcapnat.table import Table, column
 from pcapnat.terms import Point, Selection
 from pcapnat.wire.xpress import unpack, unpack_plain
 
 Natively = Callable[[], AbstractContextManager[None]]
 WORD = 1 << 64
+LINUX = PRESETS["linux-masquerade"].behavior
 FACTOR = 3  # a constant that `scaled` below depends on
 
 
@@ -473,6 +478,8 @@ def test_every_kernel_gives_the_same_both_ways(
             for k in KERNELS:
                 k.native = counted(k)
             native_cross = cross(ports[path][1], ports[outer][1])
+            native_replay = replay(native_cross, LINUX)
+        assert replay(plain_cross, LINUX) == native_replay
         assert plain_cross.clock == native_cross.clock
         assert plain_cross.unmatched_here == native_cross.unmatched_here
         one, two = plain_cross.matches, native_cross.matches
@@ -487,6 +494,15 @@ def test_every_kernel_gives_the_same_both_ways(
         assert said.texts == other_said.texts
         for one, two in ((said.queries, other_said.queries), (said.names, other_said.names), (said.events, other_said.events)):
             assert [name for name in one.columns if not np.array_equal(getattr(one, name), getattr(two, name))] == [], path
+    many = Traffic.empty(600)  # more sessions than a model begins with: it makes room
+    many.time_ns[:], many.src[:, 1], many.proto[:], many.kind[:], many.ttl[:] = np.arange(600) * 10**9, np.arange(600) + 1, 17, 1, 64
+    many.hint_port[:] = -1
+    modelled = NatModel(dataclasses.replace(LINUX, addresses=("203.0.113.1",))).play(many)[0]
+    with natively():
+        for k in KERNELS:
+            k.native = counted(k)
+        other_modelled = NatModel(dataclasses.replace(LINUX, addresses=("203.0.113.1",))).play(many)[0]
+    assert [name for name in modelled.columns if not np.array_equal(getattr(modelled, name), getattr(other_modelled, name))] == []
     packed = bytes.fromhex("ffffff1f61626317000fff2601")  # no bundled capture is compressed as Windows' traces are
     with natively():
         for k in KERNELS:
