@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
+from .replay import Replay
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -28,6 +29,10 @@ class Box:
     behavior: Inferred
     """How it behaves, as far as the captures tell."""
     delays: list[Delay] = field(default_factory=list)
+    replay: Replay | None = None
+    """What entered, played through the model that was inferred; None for a box that translates nothing."""
+    assumed: list[str] = field(default_factory=list)
+    """Questions that this model leaves free."""
 
 
 @dataclass

@@ -11,7 +11,8 @@ from . import kernel
 from .analysis import Analysis, Box, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, infer, leaks, mappings, port_use, translations, turned
+from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
+from .replay import replay
 from .terms import CaptureError, Clock, Point, Selection
 from .wire import (
     Capture,
@@ -141,7 +142,11 @@ def _box(here: Port, there: Port) -> Box:
     crossed = everything.take(~leaked)
     mapped, rows = mappings(crossed)
     used, behavior = port_use(mapped, rows, crossed), infer(crossing, crossed)
-    return Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, used, behavior, delays(crossing))
+    box = Box(crossing, box_kind(crossing, crossed), crossed, everything.take(leaked), mapped, rows, used, behavior, delays(crossing))
+    if box.kind.value in ("nat", "proxy") and (crossed.kind != 0).any():
+        model = modelled(behavior, crossed, len(box.leaks))
+        box.replay, box.assumed = replay(crossing, model.behavior), model.assumed
+    return box
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:

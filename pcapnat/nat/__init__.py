@@ -4,12 +4,14 @@ May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a
 """
 
 from .inference import Inferred, infer
+from .inferred import Modelled, modelled
 from .mapping import Mappings, PortUse, mappings, port_use
 from .translation import KINDS, Translations, box_kind, leaks, translations, turned
 
 __all__ = [
     "KINDS",
     "Inferred",
+    "Modelled",
     "Mappings",
     "PortUse",
     "Translations",
@@ -17,6 +19,7 @@ __all__ = [
     "infer",
     "leaks",
     "mappings",
+    "modelled",
     "port_use",
     "translations",
     "turned",

@@ -148,7 +148,7 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))
         result.differences += listed
-    _made(ports, e, v, (begin, end), result)
+    _made(crossing, e, v, (begin, end), result)
     result.causes.sort(key=lambda c: -c.count)
     if e.unread:
         result.notes.append(f"{e.unread} frames whose headers are cut are left out")
@@ -163,8 +163,16 @@ def _why(v: Verdicts, i: int) -> Reason:
     return reason
 
 
-def _made(ports: tuple[Port, Port], e: Entered, v: Verdicts, window: tuple[Array, Array], result: Replay) -> None:
-    """Frames that the box sent of its own: explained as answers to a frame that ended in the box shortly before."""
+def _made(crossing: Crossing, e: Entered, v: Verdicts, window: tuple[Array, Array], result: Replay) -> None:
+    """Frames that left and did not enter: explained as answers of the box to a frame that ended in it shortly before.
+
+    Whole conversations of which nothing was seen to enter are of hosts that the other capture does not show, or of the box
+    itself: nothing can be said of them.
+    """
+    ports, m = (crossing.here, crossing.there), crossing.matches
+    turned = m.hairpin == 1
+    crossed = set(m.here.tolist()) | set(m.there[turned].tolist()), set(m.there[~turned].tolist())
+    others = 0
     ends = (v.disposition == int(Disposition.DROPPED)) | (v.disposition == int(Disposition.LOCAL))
     lent = [ipaddress.ip_network(a, strict=False) for a in result.behavior.addresses]
     last: dict[tuple[int, int, int], list[int]] = {}
@@ -185,10 +193,15 @@ def _made(ports: tuple[Port, Port], e: Entered, v: Verdicts, window: tuple[Array
             result.made += 1
         elif not window[0][1 - port] <= when <= window[1][1 - port]:
             result.unjudged += 1  # what it comes from was before or after the other capture
+        elif int(ports[port].conversation[row]) not in crossed[port] and ports[port].conversation[row] >= 0:
+            result.unjudged += 1
+            others += 1
         else:
             strange.append((port, row))
     result.frames += result.made + len(strange)
     result.explained += result.made
+    if others:
+        result.notes.append(f"{others} frames left the box in conversations of which none entered: other hosts' than captured, or its own")
     listed = []
     for port, row in strange[:LISTED]:
         p = ports[port].packets

@@ -1,0 +1,154 @@
+"""From findings to a behavior that a model can run: what was inferred, and for what is not known the widest that was seen to be done.
+
+Reading taken: a question without an answer leaves the model free (any port, a mapping that never ends), so that it explains no less
+for our ignorance; what it says beyond that, every frame can contradict. `assumed` names what was left free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..address import text
+from ..table import Array
+from ..terms import Finding
+from .behavior import (
+    Filtering,
+    Hairpin,
+    Invalid,
+    Mapping,
+    NatBehavior,
+    Pooling,
+    PortChoice,
+    PortRange,
+    Static,
+    TcpMachine,
+    Unsolicited,
+)
+from .inference import Inferred
+from .translation import Translations
+
+ENDLESS_S = 1e8
+"""A time that no capture is long enough for: nothing was seen to end."""
+V4_UPPER = 0xFFFF
+ONE_FOR_ONE = 2
+"""So many hosts, each with an outside address of its own and all ports kept, are a 1:1 NAT."""
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """A behavior to run, and the questions it leaves free because the captures do not answer them."""
+
+    behavior: NatBehavior
+    assumed: list[str]
+
+
+def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
+    """The behavior that the findings describe. leaks: conversations parts of which crossed untranslated."""
+    assumed = [name for name, finding in found.findings().items() if finding.value is None and name in ASKED]
+    choice = PortChoice(found.port_choice.value) if found.port_choice.value else PortChoice.RANDOM
+    if choice is PortChoice.PRESERVE:
+        choice = PortChoice.PRESERVE_ELSE_RANDOM  # how the few that changed were chosen is not known
+    block = found.block_size.value or 0
+    if (choice is PortChoice.BLOCK and not block) or choice is PortChoice.STATIC:
+        choice = PortChoice.RANDOM
+    low, high = found.port_range.value or _full(t) or (0, 65535)
+    fixed = _one_for_one(t)
+    plain = bool((t.kind == 0).any()) or leaks > 0
+    return Modelled(
+        NatBehavior(
+            name="inferred",
+            source="what these captures show",
+            mapping=Mapping(found.mapping.value) if found.mapping.value else Mapping.BEST_EFFORT,
+            filtering=Filtering(found.filtering.value) if found.filtering.value else Filtering.ADDRESS_AND_PORT_DEPENDENT,
+            port_choice=choice,
+            port_ranges=(PortRange(low, high),),
+            keeps_any_port=choice.preserves,
+            port_overloading=found.port_overloading.value is not False,
+            parity=bool(found.parity.value),
+            block_size=block if choice is PortChoice.BLOCK else 0,
+            addresses=tuple(found.address_pool.value or ()),
+            pooling=Pooling(found.pooling.value) if found.pooling.value else Pooling.ARBITRARY,
+            static=fixed,
+            nat64=_nat64(t),
+            hairpin=Hairpin(found.hairpin.value) if found.hairpin.value else Hairpin.NONE,
+            router=_router(t) if found.hairpin.value == Hairpin.ROUTER_SOURCE.value else "",
+            forwards=plain,
+            udp_idle_s=_within(found.udp_idle_s),
+            udp_reply_idle_s=_within(found.udp_reply_idle_s),
+            tcp_idle_s=_within(found.tcp_idle_s),
+            tcp_transitory_idle_s=_within(found.tcp_transitory_idle_s),
+            icmp_idle_s=_within(found.icmp_idle_s),
+            other_idle_s=ENDLESS_S,
+            tcp_machine=TcpMachine.NETFILTER,
+            tcp_pickup=True,
+            invalid=Invalid.FORWARD if plain else Invalid.DROP,
+            unsolicited=Unsolicited.LOCAL,
+            ttl_step=_ttl(found.fields_changed),
+        ),
+        assumed,
+    )
+
+
+ASKED = ("mapping", "filtering", "port_choice", "port_range", "pooling", "port_overloading", "udp_idle_s", "udp_reply_idle_s", "tcp_idle_s",
+         "tcp_transitory_idle_s", "icmp_idle_s")  # fmt: skip
+"""Questions whose answer a model needs."""
+
+
+def _router(t: Translations) -> str:
+    """The address that hairpinned conversations reach their server from."""
+    seen = t.outside_src[np.flatnonzero(t.hairpin == 1)]
+    return text(int(seen[0, 0]), int(seen[0, 1])) if len(seen) else ""
+
+
+def _full(t: Translations) -> tuple[int, int] | None:
+    """The ports in use, if changed ones fill their range without a gap and each was used again: it holds no others."""
+    rows = np.flatnonzero((t.kind & 1 != 0) & (t.from_outside == 0) & (t.hairpin == 0) & np.isin(t.proto, (6, 17)))
+    changed = rows[t.inside_sport[rows] != t.outside_sport[rows]]
+    ports = np.unique(t.outside_sport[changed])
+    if len(ports) < FEWEST or int(ports[-1] - ports[0]) + 1 != len(ports) or len(changed) < 2 * len(ports):
+        return None
+    return int(ports[0]), int(ports[-1])
+
+
+FEWEST = 4
+"""Ports of a range that is recognised by being full."""
+
+
+def _within(interval: Finding[Any]) -> float:
+    """A time that fits what was seen: between the longest survived and the shortest gone."""
+    survived, gone = interval.value or (None, None)
+    if gone is None:
+        return ENDLESS_S
+    return (float(survived or 0.0) + float(gone)) / 2
+
+
+def _ttl(fields: Finding[dict[str, Any]]) -> int:
+    step = (fields.value or {}).get("ip.ttl")
+    return -step if isinstance(step, int) and -64 <= step <= 0 else 1
+
+
+def _nat64(t: Translations) -> str:
+    """The /96 prefix under which IPv6 hosts were seen to reach IPv4 ones (RFC 6052 2.2), if there is one."""
+    six, four = ~_v4(t.inside_dst), _v4(t.outside_dst)
+    rows = np.flatnonzero(six & four & (t.from_outside == 0) & ((t.inside_dst[:, 1] ^ t.outside_dst[:, 1]) & np.uint64(0xFFFFFFFF) == 0))
+    prefixes = {(int(a), int(b) >> 32 << 32) for a, b in t.inside_dst[rows]}
+    return f"{text(*next(iter(prefixes)))}/96" if len(prefixes) == 1 else ""
+
+
+def _v4(address: Array) -> Array:
+    return np.asarray((address[:, 0] == 0) & (address[:, 1] >> np.uint64(32) == V4_UPPER))
+
+
+def _one_for_one(t: Translations) -> tuple[Static, ...]:
+    """Hosts that have an outside address each, every port kept, opened from both sides: a rule an address."""
+    source = np.flatnonzero((t.kind == 1) & (t.from_outside == 0) & (t.hairpin == 0))
+    if not len(source) or (t.inside_sport[source] != t.outside_sport[source]).any():
+        return ()
+    pairs = np.unique(np.column_stack([t.inside_src[source], t.outside_src[source]]), axis=0)
+    hosts, outside = len(np.unique(pairs[:, :2], axis=0)), len(np.unique(pairs[:, 2:], axis=0))
+    if len(pairs) < ONE_FOR_ONE or not len(pairs) == hosts == outside:
+        return ()
+    return tuple(Static(text(int(p[2]), int(p[3])), text(int(p[0]), int(p[1])), outbound=True) for p in pairs)
