@@ -3,7 +3,7 @@
 May use model and below, and numpy. Touches nothing: no file, no interface, no clock.
 """
 
-from .compare import Cause, Difference, Replay, replay
+from .compare import Cause, Difference, Kind, Replay, replay
 from .entered import Entered, completed, entered
 
-__all__ = ["Cause", "Difference", "Entered", "Replay", "completed", "entered", "replay"]
+__all__ = ["Cause", "Difference", "Entered", "Kind", "Replay", "completed", "entered", "replay"]

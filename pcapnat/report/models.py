@@ -39,7 +39,7 @@ def models_sections(presets: Iterable[Preset]) -> list[Section]:
 def model_sections(p: Preset) -> list[Section]:
     """What `pcapnat models NAME` says: every parameter, as a model file has it."""
     lines = [p.says, f"source: {p.behavior.source}", f"{p.sure.value}" + (f"; believed: {', '.join(p.believed)}" if p.believed else "")]
-    rows = [[name, _toml(value)] for name, value in _values(p.behavior).items() if name not in ("name", "source")]
+    rows = [[name, _toml(value)] for name, value in behavior_values(p.behavior).items() if name not in ("name", "source")]
     after = ["A model file has these words, one a line as name = value, and base = " + _toml(p.name) + " for all others."]
     return [Section(p.name, lines, ["parameter", "value"], rows, ["left", "left"], after)]
 
@@ -47,13 +47,13 @@ def model_sections(p: Preset) -> list[Section]:
 def models_json(presets: Iterable[Preset]) -> str:
     """pcapnat.models/1."""
     found = [
-        {"name": p.name, "says": p.says, "sure": p.sure.name.lower(), "believed": list(p.believed), "behavior": _values(p.behavior)}
+        {"name": p.name, "says": p.says, "sure": p.sure.name.lower(), "believed": list(p.believed), "behavior": behavior_values(p.behavior)}
         for p in presets
     ]
     return json.dumps({"schema": "pcapnat.models/1", "models": found}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _values(b: NatBehavior) -> dict[str, Any]:
+def behavior_values(b: NatBehavior) -> dict[str, Any]:
     """Field by field as JSON and TOML have it; what is not given is left out."""
     found = {f.name: _plain(getattr(b, f.name)) for f in fields(b)}
     return {name: value for name, value in found.items() if value is not None}
