@@ -22,6 +22,7 @@ from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
 from .passage import passage_json
+from .replayjson import replay_json
 from .saidjson import application, said
 
 Json = dict[str, Any]
@@ -243,10 +244,16 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "ports": [_ports(use) for use in box.ports],
         **passage_json(box),
         "behavior": behavior(box.behavior),
-        "replay": None,
+        "replay": _replay(box),
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),
     }
+
+
+def _replay(box: Box) -> Json | None:
+    if box.replay is None:
+        return None
+    return {**replay_json(box.replay, (box.crossing.here.name, box.crossing.there.name)), "left_free": box.assumed}
 
 
 def _translations(t: Translations, here: Speech | None, there: Speech | None) -> list[Json]:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ..nat.behavior import NatBehavior, PortRange
+from ..nat.behavior import NatBehavior, PortRange, Static
 from ..nat.presets import Preset
 from .words import Section
 
@@ -64,8 +64,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, PortRange):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, PortRange | Static):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     return value
 
 
