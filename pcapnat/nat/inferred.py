@@ -71,6 +71,7 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
             block_size=block if choice is PortChoice.BLOCK else 0,
             addresses=tuple(found.address_pool.value or ()),
             pooling=Pooling(found.pooling.value) if found.pooling.value else Pooling.ARBITRARY,
+            inside=_translated(t),
             static=fixed,
             nat64=_nat64(t),
             hairpin=Hairpin(found.hairpin.value) if found.hairpin.value else Hairpin.NONE,
@@ -95,6 +96,24 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
 ASKED = ("mapping", "filtering", "port_choice", "port_range", "pooling", "port_overloading", "udp_idle_s", "udp_reply_idle_s", "tcp_idle_s",
          "tcp_transitory_idle_s", "icmp_idle_s")  # fmt: skip
 """Questions whose answer a model needs."""
+
+
+def _translated(t: Translations) -> tuple[str, ...]:
+    """The hosts whose source is translated, if others' sources are not; where nobody's is, an address that is no host inside."""
+    source = np.flatnonzero((t.from_outside == 0) & (t.hairpin == 0))
+    changed = t.kind[source] & 1 != 0
+    if changed.all():
+        return ()
+    hosts, kept = (np.unique(t.inside_src[source[mask]], axis=0) for mask in (changed, ~changed))
+    if not len(hosts):
+        seen = np.unique(t.outside_dst[t.from_outside == 1], axis=0)
+        return (text(int(seen[0, 0]), int(seen[0, 1])),) if len(seen) else ("192.0.2.255",)
+    both = {bytes(a) for a in hosts} & {bytes(a) for a in kept}
+    return () if both or len(hosts) > MOST_HOSTS else tuple(text(int(a[0]), int(a[1])) for a in hosts)
+
+
+MOST_HOSTS = 256
+"""More hosts than these are not listed one by one."""
 
 
 def _router(t: Translations) -> str:
