@@ -1,0 +1,53 @@
+"""The model made of findings explains the captures they come from, and what was not found is left free and named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pcapnat import analyze
+from pcapnat.nat import modelled
+from pcapnat.nat.behavior import Hairpin, PortChoice, PortRange
+from pcapnat.report import analysis_json
+from pcapnat.terms import Point
+
+CAPTURES = Path(__file__).parents[2] / "captures"
+NATS = ("demo", "linux-masquerade", "linux-masquerade-ipv6", "linux-port-collisions", "linux-port-forward", "linux-hairpin", "linux-netmap",
+        "linux-nat64", "linux-icmp-errors", "linux-tuple-reuse", "linux-ftp-alg", "linux-dns-failure")  # fmt: skip
+
+
+def points(scenario: str) -> list[Point]:
+    return [Point(n, (str(CAPTURES / scenario / f"{n}.pcap"),)) for n in ("inside", "outside")]
+
+
+@pytest.mark.parametrize("scenario", NATS)
+def test_every_frame_is_explained(scenario: str) -> None:
+    analysis = analyze(points(scenario))
+    replay = analysis.boxes[0].replay
+    assert replay is not None
+    assert replay.frames > 30
+    assert (replay.explained, replay.causes) == (replay.frames, [])
+    told = json.loads(analysis_json(analysis))["boxes"][0]["replay"]
+    assert (told["frames"], told["explained"], told["differences"]) == (replay.frames, replay.frames, [])
+    assert set(told["left_free"]) <= set(json.loads(analysis_json(analysis))["boxes"][0]["behavior"])
+
+
+def test_what_is_known_is_in_the_model() -> None:
+    box = analyze(points("linux-hairpin")).boxes[0]
+    model = modelled(box.behavior, box.translations, 0)
+    assert (model.behavior.hairpin, model.behavior.router) == (Hairpin.ROUTER_SOURCE, "192.168.1.1")
+    full = analyze(points("demo")).boxes[0]
+    assert modelled(full.behavior, full.translations, 0).behavior.port_ranges == (PortRange(40000, 40009),)
+    kept = analyze(points("linux-masquerade")).boxes[0]
+    model = modelled(kept.behavior, kept.translations, 0)
+    assert model.behavior.port_choice is PortChoice.PRESERVE_ELSE_RANDOM
+    assert model.behavior.keeps_any_port
+    assert "tcp_idle_s" in model.assumed
+    six = analyze(points("linux-nat64")).boxes[0]
+    assert modelled(six.behavior, six.translations, 0).behavior.nat64.endswith("/96")
+
+
+def test_a_proxy_and_a_wire() -> None:
+    assert analyze([Point(n, (str(CAPTURES / "demo" / "inside.pcap"),)) for n in ("a", "b")]).boxes[0].replay is None
