@@ -154,7 +154,7 @@ def prepare(frames: int, say: Callable[[str], None] | None = None) -> str:
         if wish != "native" and frames < PLAIN_WHEN_NOT_READY:
             return "plain"
         if say:
-            say("preparing: compiling the packet kernels for this machine, once (about 15 seconds)")
+            say("preparing: compiling the packet kernels for this machine, once (about 40 seconds)")
     made.load(KERNELS, INNER)
     return "native"
 

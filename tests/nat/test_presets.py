@@ -12,7 +12,7 @@ from pcapnat.cli import cli
 from pcapnat.nat.behavior import Filtering, Mapping, NatBehavior, PortChoice, PortRange, Static
 from pcapnat.nat.custom import behavior
 from pcapnat.nat.presets import PRESETS, preset
-from pcapnat.report.models import _toml, _values
+from pcapnat.report.models import _toml, behavior_values
 from pcapnat.terms import PcapnatError
 
 ASKED = {
@@ -38,7 +38,7 @@ def test_all_are_there_with_their_sources() -> None:
 def test_what_models_prints_is_a_model_file(name: str) -> None:
     """Each parameter as shown, read back on top of it, is the preset; so is the base alone."""
     b = PRESETS[name].behavior
-    lines = [f'base = "{name}"'] + [f"{key} = {_toml(value)}" for key, value in _values(b).items() if key != "static"]
+    lines = [f'base = "{name}"'] + [f"{key} = {_toml(value)}" for key, value in behavior_values(b).items() if key != "static"]
     assert behavior("\n".join(lines)) == b
     assert replace(behavior(f'base = "{name}"'), name=name, source=b.source) == b
 
