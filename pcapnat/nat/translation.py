@@ -11,6 +11,7 @@ import numpy as np
 from ..flow import Conversations, Crossing
 from ..table import Array, Table, column
 from ..terms import Finding, Translation
+from ..wire import Flag
 
 KINDS = (Translation.NONE, Translation.SOURCE, Translation.DESTINATION, Translation.BOTH)
 """By number: 1 for a rewritten source plus 2 for a rewritten destination."""
@@ -154,6 +155,13 @@ TURNED = 3
 """So many conversations tell the order of the points."""
 
 
+def _wrapped(crossing: Crossing) -> int:
+    """Frames that have headers around them at one of the points only."""
+    f = crossing.frames
+    differ = crossing.here.packets.flags[f.here] ^ crossing.there.packets.flags[f.there]
+    return int((differ & int(Flag.TUNNEL) != 0).sum())
+
+
 def box_kind(crossing: Crossing, t: Translations) -> Finding[str]:
     """What kind of box stands between the ports, as far as matched conversations tell."""
     n = len(t)
@@ -165,6 +173,9 @@ def box_kind(crossing: Crossing, t: Translations) -> Finding[str]:
         return Finding("proxy", own, tcp - own, f"{own} of {tcp} TCP connections end at it, and it has others of its own behind it")
     if changed:
         return Finding("nat", changed, n - changed, f"{changed} of {n} conversations have other endpoints behind it")
+    wrapped, frames = _wrapped(crossing), len(crossing.frames)
+    if wrapped * 10 > 9 * frames:
+        return Finding("tunnel", wrapped, frames - wrapped, f"{wrapped} of {frames} frames are in a tunnel on one side of it only")
     if int(t.ttl_falls.sum()) == n:
         return Finding("router", n, 0, "endpoints stay, the TTL falls")
     if not int(t.ttl_falls.sum()):

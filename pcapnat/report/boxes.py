@@ -83,6 +83,7 @@ def _clocks(points: list[Port], clocks: list[Clock]) -> Section:
 KINDS = {
     "nat": "a NAT",
     "proxy": "a proxy or user-space NAT",
+    "tunnel": "where a tunnel begins or ends: it translates nothing",
     "router": "a router: it translates nothing",
     "switch": "a switch, a bridge or a wire: it changes nothing",
 }
