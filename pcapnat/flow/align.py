@@ -266,18 +266,31 @@ def align(
     reverse_*: direction, 0 or 1, of an ICMP error 2 or 3. s: state, with the clocks and whether identifications are kept.
     """
     paired = 0
+    resume = 0
     for m in range(first, last):
         a, b = match_here[m] | 0, match_there[m] | 0
         low, high = start_here[a] | 0, start_here[a + 1] | 0
         start, stop = start_there[b] | 0, start_there[b + 1] | 0
         for k in range(4):
             s[SHIFT + k] = 0
+        # A conversation may have many counterparts, one after the other: each begins near where the one before it ended.
+        if m > first and match_here[m - 1] == a and resume - LOOK > low:
+            low = resume - LOOK
+        resume = low
         at = start
         left = 0
+        open_ = 0
+        for y in range(start, stop):
+            open_ += 1 if mate_there[order_there[y]] < 0 else 0
+        end = high
         for x in range(low, high):
             i = order_here[x] | 0
             if mate_here[i] >= 0:
                 continue
+            if open_ == 0:
+                left += 1
+                end = x + LOOK if x + LOOK < high else high
+                break
             side = signed(reverse_here[i]) ^ signed(flip[m])
             d = signed(reverse_here[i]) & 1
             y, late = find(here, there, i, d, side, order_there, start, stop, at, reverse_there, mate_there, s, 0)
@@ -308,10 +321,12 @@ def align(
             how_there[j] = kind
             of[i] = number[m]
             paired += 1
+            open_ -= 1
+            resume = x + 1
             at = y + 1
-        if left and high - low - left < stop - start:
+        if left and open_ > 0:
             at = start
-            for x in range(low, high):
+            for x in range(low, end):
                 i = order_here[x] | 0
                 if mate_here[i] < 0 and here.flags[i] & TCP and here.payload_len[i] > 0 and here.tcp_flags[i] & 6 == 0:
                     if s[TIMED]:
@@ -323,11 +338,11 @@ def align(
                         paired += 1
                 elif mate_here[i] >= 0:
                     at = start + x - low
-        if left and copies(here, order_here, low, high, reverse_here, mate_here, how_here):
-            for x in range(low, high):
+        if left and copies(here, order_here, low, end, reverse_here, mate_here, how_here):
+            for x in range(low, end):
                 i = order_here[x] | 0
                 if how_here[i] == COPY and of[i] < 0:
                     of[i] = number[m]
-        if high - low - left < stop - start:
+        if open_ > 0:
             copies(there, order_there, start, stop, reverse_there, mate_there, how_there)
     return paired
