@@ -49,6 +49,15 @@ class Analysis:
 
 
 @dataclass
+class Diff:
+    """A model of the user's played over the crossing of two points."""
+
+    crossing: Crossing
+    replay: Replay
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Shown:
     """One frame, its checksums, and the comparison with the witnesses that were heard (rows; views by the witness's name).
 

@@ -224,6 +224,31 @@ def models(name: str | None, style: str, write: str | None) -> None:
 
 
 @cli.command()
+@click.argument("points", nargs=-1, required=True, metavar="POINT POINT")
+@click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
+@FORMAT
+@WRITE
+@LIMIT
+@VIA
+@SELECT
+def diff(points: tuple[str, ...], through: str, style: str, write: str | None, limit: int, via: str | None, selection: Selection) -> None:
+    """Play what entered through a model of a NAT, and compare with what came out.
+
+    \b
+    Examples:
+      pcapnat diff inside.pcap outside.pcap --through linux-masquerade
+      pcapnat diff inside.pcap outside.pcap --through winnat:ports=1024-2047,udp_idle=30 --format json
+    """
+    from . import pipeline, report
+    from .nat.chosen import chosen
+
+    behavior, told = chosen(through), _Progress()
+    found = pipeline.diff([replace(p, via=via, selection=selection) for p in parse_points(points)], behavior, told.say, told)
+    told.done()
+    _print(report.diff_json(found) if style == "json" else report.terminal(report.diff_sections(found, limit), _colour(write)), write)
+
+
+@cli.command()
 @FORMAT
 @WRITE
 @LIMIT

@@ -8,12 +8,13 @@ from itertools import pairwise
 import numpy as np
 
 from . import kernel
-from .analysis import Analysis, Box, Show, Shown
+from .analysis import Analysis, Box, Diff, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
+from .nat.behavior import NatBehavior
 from .replay import replay
-from .terms import CaptureError, Clock, Point, Selection
+from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
     Flag,
@@ -108,9 +109,7 @@ def _hear(one: Shown, heard: Witnesses) -> None:
 
 def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:
     """Everything about the boxes between points given from the innermost to the outermost."""
-    glances = [(glance(file, point.via), point.selection) for point in points for file in point.files]
-    kernel.prepare(sum(_expected(g.frames, selection) for g, selection in glances), say)
-    limit = key_limit([s for g, _ in glances for s in g.snaplens])
+    limit = _prepared(points, say)
     from concurrent.futures import ThreadPoolExecutor  # here, because other commands need not wait for its import
 
     with ThreadPoolExecutor(2) as pool:  # kernels run outside the interpreter's lock
@@ -123,6 +122,33 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
         heard = list(said)
         notes = [_split(*both)] if both else []
         return Analysis(ports, _clocks(boxes), list(used), boxes, notes + _notes(ports, boxes) + _unread(ports, heard), heard)
+
+
+def _prepared(points: list[Point], say: Say | None) -> int:
+    """Kernels ready for what these points will need; gives the payload bytes that fingerprints cover."""
+    glances = [(glance(file, point.via), point.selection) for point in points for file in point.files]
+    kernel.prepare(sum(_expected(g.frames, selection) for g, selection in glances), say)
+    return key_limit([s for g, _ in glances for s in g.snaplens])
+
+
+def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None) -> Diff:
+    """What entered the box between two points (or that one capture of both its sides shows), played through a model of it.
+
+    Raises PcapnatError for another number of points.
+    """
+    if not 1 <= len(points) <= 2:
+        raise PcapnatError(f"a diff needs two points, inside and outside; {len(points)} are given")
+    limit = _prepared(points, say)
+    ports = [observe(point, limit, progress)[0] for point in points]
+    both = split(ports[0]) if len(ports) == 1 else (ports[0], ports[1])
+    if both is None:
+        raise PcapnatError(f"{points[0].name}: this capture shows one side of a box only: a diff needs the other side, too")
+    crossing = cross(*both)
+    found = replay(crossing, behavior)
+    notes = [_split(*both)] if len(points) == 1 else []
+    if turned(translations(crossing)):
+        notes.append(f"{both[1].name} is inside of {both[0].name}, as addresses and TTLs tell: give the points from the inside out")
+    return Diff(crossing, found, notes + _notes(list(both), []))
 
 
 def _split(inside: Port, outside: Port) -> str:

@@ -55,6 +55,7 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
     if (choice is PortChoice.BLOCK and not block) or choice is PortChoice.STATIC:
         choice = PortChoice.RANDOM
     low, high = found.port_range.value or _full(t) or (0, 65535)
+    assumed = [name for name in assumed if name != "port_range" or (low, high) == (0, 65535)]
     fixed = _one_for_one(t)
     plain = bool((t.kind == 0).any()) or leaks > 0
     return Modelled(

@@ -9,6 +9,8 @@ from .frame import frame_sections
 from .framejson import show_json
 from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
 from .models import model_sections, models_json, models_sections
+from .replayjson import diff_json, replay_json
+from .replaytext import diff_sections, replay_section
 from .terminal import terminal
 from .words import Section
 
@@ -18,12 +20,16 @@ __all__ = [
     "analysis_sections",
     "conversation_sections",
     "conversations_json",
+    "diff_json",
+    "diff_sections",
     "frame_sections",
     "info_json",
     "info_sections",
     "model_sections",
     "models_json",
     "models_sections",
+    "replay_json",
+    "replay_section",
     "show_json",
     "socket_sections",
     "sockets_json",

@@ -16,6 +16,7 @@ from ..terms import Clock
 from .behaviortext import behavior_section
 from .content import conversation_sections, socket_sections
 from .passage import passage_section
+from .replaytext import replay_section, share_text
 from .spoken import event_section, name_section, unusual_section
 from .words import Section, endpoint, plural, span, when
 
@@ -80,6 +81,8 @@ def _clocks(points: list[Port], clocks: list[Clock]) -> Section:
     return Section("Clocks", lines)
 
 
+SHOWN = 5
+"""Reasons why the model differs that the page shows, and frames of each."""
 KINDS = {
     "nat": "a NAT",
     "proxy": "a proxy or user-space NAT",
@@ -136,6 +139,12 @@ def _box(box: Box, limit: int) -> list[Section]:
     if box.behavior.known():
         sections.append(behavior_section(box.behavior))
     sections += passage_section(box)
+    if box.replay:
+        played = replay_section(box.replay, (here, there), SHOWN if limit else 0)
+        played[0].title = f"The inferred model, played back: {share_text(box.replay)}"
+        if box.assumed:
+            played[0].lines.append(f"Not found, so left free in it: {', '.join(box.assumed)}.")
+        sections += played
     sections.append(_unmatched(box, limit))
     return sections
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from ..analysis import Diff
 from ..replay import Cause, Difference, Kind, Replay
 from .models import behavior_values
 
@@ -68,6 +70,16 @@ def filters(differences: list[Difference]) -> tuple[str | None, str | None]:
     numbers = [sorted({n for d in differences for n in d.frames[k]})[:MOST_NUMBERS] for k in (0, 1)]
     said = [f"frame.number in {{{', '.join(map(str, found))}}}" if found else None for found in numbers]
     return said[0], said[1]
+
+
+def diff_json(diff: Diff) -> str:
+    """pcapnat.diff/1."""
+    c = diff.crossing
+    points = [{"name": p.name, "file": p.files[0], "files": list(p.files), "frames": len(p.packets)} for p in (c.here, c.there)]
+    found = replay_json(diff.replay, (c.here.name, c.there.name))
+    found["notes"] += diff.notes
+    # ASCII only, as all documents: names from captures may hold anything.
+    return json.dumps({"schema": "pcapnat.diff/1", **found, "points": points}, separators=(",", ":"), ensure_ascii=True) + "\n"
 
 
 def _cause(cause: Cause, replay: Replay) -> dict[str, Any]:

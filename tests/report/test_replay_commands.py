@@ -1,0 +1,113 @@
+"""`pcapnat diff`: a user's model against what was seen, as JSON and on the page; models that do not exist."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from pcapnat.cli import cli
+from pcapnat.nat.behavior import PortRange
+from pcapnat.nat.chosen import chosen
+from pcapnat.nat.presets import PRESETS
+from pcapnat.terms import PcapnatError
+
+CAPTURES = Path(__file__).parents[2] / "captures"
+
+
+def pair(folder: str) -> list[str]:
+    """The two files of a bundled pair."""
+    return [str(CAPTURES / folder / f"{side}.pcap") for side in ("inside", "outside")]
+
+
+def told(*args: str) -> Any:
+    """The JSON a command prints."""
+    ran = CliRunner().invoke(cli, [*args, "--format", "json"], catch_exceptions=False)
+    assert ran.exit_code == 0
+    assert ran.output.count("\n") == 1
+    return json.loads(ran.output)
+
+
+RIGHT = ("linux-masquerade", "linux-masquerade-ipv6", "linux-icmp-errors", "linux-port-forward", "linux-tuple-reuse", "linux-dns-failure")
+
+
+@pytest.mark.parametrize("folder", RIGHT)
+def test_the_right_model_differs_in_nothing(folder: str) -> None:
+    d = told("diff", *pair(folder), "--through", "linux-masquerade")
+    assert d["schema"] == "pcapnat.diff/1"
+    assert d["explained"] == d["frames"] > 30
+    assert (d["differences"], d["causes"], d["share"]) == ([], [], 1)
+    assert d["model"]["name"] == "linux-masquerade"
+    assert d["model"]["addresses"]
+    assert [p["name"] for p in d["points"]] == ["inside", "outside"]
+
+
+def test_differences_of_a_wrong_model() -> None:
+    d = told("diff", *pair("linux-port-collisions"), "--through", "winnat:ports=2000-3000")
+    assert d["explained"] < d["frames"]
+    assert sum(c["frames"] for c in d["causes"]) == d["frames"] - d["explained"]
+    assert sum(c["listed"] for c in d["causes"]) == len(d["differences"])
+    assert {x["kind"] for x in d["differences"]} <= {"missing", "extra", "changed"}
+    for x in d["differences"]:
+        assert x.keys() >= {"kind", "field", "expected", "observed", "conversation", "frames"}
+        assert x["frames"].keys() == {"inside", "outside"}
+    first = d["causes"][0]
+    assert first["filters"]["inside"].startswith(f"frame.number in {{{first['first']['frames']['inside'][0]}, ")
+    page = CliRunner().invoke(cli, ["diff", *pair("linux-port-collisions"), "--through", "winnat:ports=2000-3000", "--limit", "2"]).output
+    assert "Replay through winnat:ports=2000-3000" in page
+    assert "with another source port" in page
+    assert "in Wireshark at outside: frame.number in {" in page
+
+
+def test_a_model_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "linux-masquerade"\nport_range = [40000, 40009]\nkeeps_any_port = false\n')
+    assert told("diff", *pair("demo"), "--through", str(path))["share"] == 1
+
+
+def test_changes_of_a_preset() -> None:
+    b = chosen("linux-masquerade:ports=1024-2047,udp_idle=30,forwards=true,addresses=192.0.2.1+192.0.2.2,mapping=address-dependent")
+    assert b.port_ranges == (PortRange(1024, 2047),)
+    assert (b.udp_idle_s, b.forwards, b.addresses, b.mapping.value) == (30, True, ("192.0.2.1", "192.0.2.2"), "address-dependent")
+    assert b.tcp_idle_s == PRESETS["linux-masquerade"].behavior.tcp_idle_s
+
+
+WRONG = {
+    "nosuch": "linux-masquerade, linux-random",
+    "nosuch.toml": "no such file",
+    "winnat:": "no such model",
+    "winnat:foo=3": "foo is no parameter",
+    "winnat:udp_idle": "is no change such as",
+    "winnat:udp_idle=-1": "is no number",
+    "winnat:ports=9-3": "9-3 is no range",
+    ".": "not a regular file",
+    "a\0b": "model",
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_models_that_are_none(said: str) -> None:
+    with pytest.raises(PcapnatError) as error:
+        chosen(said)
+    assert "line" not in str(error.value)
+
+
+def test_a_running_nats_rules_are_not_read_yet(tmp_path: Path) -> None:
+    path = tmp_path / "ruleset.json"
+    path.write_text('{"nftables": []}')
+    with pytest.raises(PcapnatError, match="not read yet"):
+        chosen(str(path))
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(PcapnatError, match="at byte 0"):
+        chosen(str(path))
+
+
+def test_points_that_are_too_many_or_one_sided() -> None:
+    inside, outside = pair("demo")
+    for points, says in (((inside,), "one side"), ((inside, outside, inside), "two points")):
+        ran = CliRunner().invoke(cli, ["diff", *points, "--through", "pf"])
+        assert isinstance(ran.exception, PcapnatError)
+        assert says in str(ran.exception)
