@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
-from .replay import Replay
+from .replay import Forecast, Replay
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -54,6 +54,15 @@ class Diff:
 
     crossing: Crossing
     replay: Replay
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Forecasted:
+    """What a model would do with the traffic of one port."""
+
+    port: Port
+    forecast: Forecast
     notes: list[str] = field(default_factory=list)
 
 

@@ -249,6 +249,29 @@ def diff(points: tuple[str, ...], through: str, style: str, write: str | None, l
 
 
 @cli.command()
+@click.argument("point")
+@click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
+@FORMAT
+@LIMIT
+@VIA
+@SELECT
+def replay(point: str, through: str, style: str, limit: int, via: str | None, selection: Selection) -> None:
+    """Say what a NAT would do with the traffic of one capture, taken inside of it.
+
+    \b
+    Example:
+      pcapnat replay inside.pcap --through linux-masquerade:ports=1024-2047
+    """
+    from . import pipeline, report
+    from .nat.chosen import chosen
+
+    behavior, told = chosen(through), _Progress()
+    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told)
+    told.done()
+    _print(report.forecast_json(found) if style == "json" else report.terminal(report.forecast_sections(found, limit), _colour(None)), None)
+
+
+@cli.command()
 @FORMAT
 @WRITE
 @LIMIT

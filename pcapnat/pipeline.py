@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 
 from . import kernel
-from .analysis import Analysis, Box, Diff, Show, Shown
+from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
-from .replay import replay
+from .replay import forecast, replay
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
@@ -149,6 +149,12 @@ def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, pro
     if turned(translations(crossing)):
         notes.append(f"{both[1].name} is inside of {both[0].name}, as addresses and TTLs tell: give the points from the inside out")
     return Diff(crossing, found, notes + _notes(list(both), []))
+
+
+def foresee(point: Point, behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None) -> Forecasted:
+    """What a model of a NAT would do with the frames that enter it at an inside point."""
+    port, _ = observe(point, _prepared([point], say), progress)
+    return Forecasted(port, forecast(port, behavior), _notes([port], []))
 
 
 def _split(inside: Port, outside: Port) -> str:

@@ -5,5 +5,6 @@ May use model and below, and numpy. Touches nothing: no file, no interface, no c
 
 from .compare import Cause, Difference, Kind, Replay, replay
 from .entered import Entered, completed, entered
+from .forecast import Forecast, forecast
 
-__all__ = ["Cause", "Difference", "Entered", "Kind", "Replay", "completed", "entered", "replay"]
+__all__ = ["Cause", "Difference", "Entered", "Forecast", "Kind", "Replay", "completed", "entered", "forecast", "replay"]

@@ -123,7 +123,7 @@ def entered(crossing: Crossing) -> Entered:
     moment = _pick(times, at, rows)
     order = np.lexsort((rows, at, moment))
     at, rows, exit_port, exit_row = at[order], rows[order], exit_port[order], exit_row[order]
-    traffic, quotes = _traffic(ports, at, rows, moment[order])
+    traffic, quotes = traffic_of(ports, at, rows, moment[order])
     _hints(traffic, ports, at, rows, exit_port, exit_row)
     made_port, made_row = (np.concatenate([m[k] for m in made]) for k in (0, 1))
     return Entered(traffic, quotes, at, rows, exit_port, exit_row, made_port, made_row, _pick(times, made_port, made_row), unread, proxied)
@@ -182,7 +182,7 @@ def _sent_by_box(p: Port, came: Array, left: Array, alone: Array) -> Array:
     return np.array([(int(a[0]), int(a[1])) in leaving for a in p.packets.src[alone]], bool)
 
 
-def _traffic(ports: tuple[Port, Port], at: Array, rows: Array, moment: Array) -> tuple[Traffic, Quotes]:
+def traffic_of(ports: tuple[Port, ...], at: Array, rows: Array, moment: Array) -> tuple[Traffic, Quotes]:
     """The frames' headers as a model wants them."""
     t = Traffic.empty(len(rows))
     t.time_ns[:], t.side[:], t.hint_port[:], t.quote[:] = moment, at, -1, -1

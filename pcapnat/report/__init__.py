@@ -5,6 +5,7 @@ May use analysis and below; tabulate in `terminal.py` only.
 
 from .boxes import analysis_sections
 from .content import conversation_sections, info_sections, socket_sections
+from .forecastpage import forecast_json, forecast_sections
 from .frame import frame_sections
 from .framejson import show_json
 from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
@@ -22,6 +23,8 @@ __all__ = [
     "conversations_json",
     "diff_json",
     "diff_sections",
+    "forecast_json",
+    "forecast_sections",
     "frame_sections",
     "info_json",
     "info_sections",

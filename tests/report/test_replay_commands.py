@@ -92,6 +92,7 @@ WRONG = {
 def test_models_that_are_none(said: str) -> None:
     with pytest.raises(PcapnatError) as error:
         chosen(said)
+    assert WRONG[said] in str(error.value)
     assert "line" not in str(error.value)
 
 
@@ -111,3 +112,30 @@ def test_points_that_are_too_many_or_one_sided() -> None:
         ran = CliRunner().invoke(cli, ["diff", *points, "--through", "pf"])
         assert isinstance(ran.exception, PcapnatError)
         assert says in str(ran.exception)
+
+
+@pytest.mark.parametrize("folder", ["linux-masquerade", "linux-port-collisions", "linux-icmp-errors", "demo"])
+def test_a_forecast_of_what_the_nat_did(folder: str) -> None:
+    """Outside endpoints that the model does not leave free are those that the real NAT gave."""
+    through = "linux-masquerade:ports=40000-40009" if folder == "demo" else "linux-masquerade"
+    d = told("replay", pair(folder)[0], "--through", through)
+    assert d["schema"] == "pcapnat.replay/1"
+    assert sum(d["verdicts"].values()) == d["frames"] > 30
+    assert sum(row["frames"] for row in d["dropped"]) == d["verdicts"]["dropped"]
+    assert d["answers"]["let_in"] == d["answers"]["frames"] > 10
+    mappings = told("analyze", *pair(folder))["boxes"][0]["mappings"]
+    real = {(m["proto"], *m["inside"].values(), m["outside"]["port"]) for m in mappings}
+    # A free choice binds the later sessions of its inside endpoint.
+    free = {(s["proto"], *s["inside"].values()) for s in d["sessions"] if s["free_choice"]}
+    fixed = [s for s in d["sessions"] if (s["proto"], *s["inside"].values()) not in free]
+    same = [s for s in fixed if (s["proto"], *s["inside"].values(), s["outside"]["port"]) in real]
+    assert len(same) >= len(fixed) * 0.9
+    assert all(s["outside"]["address"] == "203.0.113.1" for s in d["sessions"])
+
+
+def test_a_forecast_that_fails_and_one_of_nothing() -> None:
+    d = told("replay", pair("demo")[0], "--through", "linux-masquerade:ports=5000-5001,mapping=address-and-port-dependent")
+    assert {s["outside"]["port"] for s in d["sessions"] if s["proto"] != "icmp"} <= {5000, 5001}
+    page = CliRunner().invoke(cli, ["replay", pair("linux-masquerade-ipv6")[0], "--through", "pf"]).output
+    assert "no frame has a source that is inside" in page
+    assert "Sessions: 68" in CliRunner().invoke(cli, ["replay", pair("linux-masquerade")[0], "--through", "linux-masquerade"]).output

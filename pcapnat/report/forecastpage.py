@@ -1,0 +1,80 @@
+"""A forecast as JSON and on the page: what a model would do with the traffic of one inside capture."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..analysis import Forecasted
+from ..flow import protocol_name
+from .models import behavior_values
+from .words import Section, endpoint, plural
+
+
+def forecast_json(f: Forecasted) -> str:
+    """pcapnat.replay/1."""
+    found = f.forecast
+    document = {
+        "schema": "pcapnat.replay/1",
+        "point": {"name": f.port.name, "file": f.port.files[0], "files": list(f.port.files), "frames": len(f.port.packets)},
+        "model": behavior_values(found.behavior),
+        "frames": len(found.rows),
+        "verdicts": dict(found.counts),
+        "dropped": [{"reason": reason, "frames": n} for reason, n in found.dropped.most_common()],
+        "answers": {"frames": found.answers, "let_in": found.answers_in},
+        "sessions": [
+            {
+                "proto": protocol_name(s.proto),
+                "inside": _endpoint(s.inside),
+                "outside": _endpoint(s.outside),
+                "remote": _endpoint(s.remote),
+                "free_choice": s.free,
+                "conversation": s.conversation if s.conversation >= 0 else None,
+                "first_frame": s.frame,
+                "frames": s.frames,
+            }
+            for s in found.sessions
+        ],
+        "notes": found.notes + f.notes,
+    }
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=True) + "\n"
+
+
+def _endpoint(end: tuple[str, int]) -> dict[str, Any]:
+    return {"address": end[0], "port": end[1] if end[1] >= 0 else None}
+
+
+def forecast_sections(f: Forecasted, limit: int) -> list[Section]:
+    """The page `pcapnat replay` prints."""
+    found = f.forecast
+    b, counts = found.behavior, found.counts
+    lines = [
+        f"{plural(len(found.rows), 'frame')} from inside: {counts['translated']:,} leave translated, {counts['forwarded']:,} as they came, "
+        f"{counts['local']:,} are for the box, {counts['dropped']:,} are dropped."
+    ]
+    lines += [f"{plural(n, 'frame')} dropped: {reason}" for reason, n in found.dropped.most_common()]
+    if found.answers:
+        lines.append(f"Of {plural(found.answers, 'answer')} that came in the capture, the model lets {found.answers_in:,} in.")
+    head = Section(f"Forecast for {f.port.name} through {b.source if b.name == 'custom' else b.name}", lines, after=found.notes + f.notes)
+    shown = found.sessions[: limit or None]
+    rows = [
+        [
+            protocol_name(s.proto),
+            endpoint(*s.inside),
+            endpoint(*s.outside),
+            endpoint(*s.remote),
+            f"{s.frames:,}",
+            "one of many" if s.free else "",
+        ]
+        for s in shown
+    ]
+    table = Section(
+        f"Sessions: {len(found.sessions):,}",
+        [],
+        ["proto", "inside", "outside", "towards", "frames out", "outside endpoint"],
+        rows,
+        ["left", "left", "left", "left", "right", "left"],
+    )
+    if len(shown) < len(found.sessions):
+        table.after.append(f"... and {len(found.sessions) - len(shown):,} more: --limit 0 shows all")
+    return [head, table] if rows else [head]
