@@ -129,8 +129,11 @@ def _link(kernels: list[Kernel], code: bytes) -> None:
     engine.finalize_object()
     _engines.append(engine)
     prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+    found = {k.name: engine.get_function_address(f"pcapnat_{k.name}") for k in kernels}
+    if missing := [name for name, address in found.items() if not address]:
+        raise ValueError(f"the machine code was made for other kernels: it has no {missing[0]}")
     for k in kernels:
-        k.native = _caller(prototype(engine.get_function_address(f"pcapnat_{k.name}")))
+        k.native = _caller(prototype(found[k.name]))
 
 
 def _caller(function: Any) -> Callable[[int], int]:

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 SLOW_S, SLOW_BYTE_S = 4.0, 1e-3
 """No input may take longer, instrumented and plain: some seconds, and a millisecond a byte."""
 COMPILE = """
-from pcapnat import flow, wire
+from pcapnat import pipeline
 from pcapnat.kernel import native
 from pcapnat.kernel.engine import INNER, KERNELS
 native.load(KERNELS, INNER)
