@@ -1,0 +1,79 @@
+"""Commands that play a model of a NAT: models, diff, replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from ..terms import Selection
+from .options import FORMAT, LIMIT, SELECT, VIA, WRITE, parse_points
+from .output import Progress, coloured, put
+
+
+@click.command()
+@click.argument("name", required=False)
+@FORMAT
+@WRITE
+def models(name: str | None, style: str, write: str | None) -> None:
+    """List the NATs whose behavior is known; with NAME, every parameter of one, with its source.
+
+    \b
+    Examples:
+      pcapnat models
+      pcapnat models winnat --format json
+    """
+    from .. import report
+    from ..nat.presets import PRESETS, preset
+
+    chosen = [preset(name)] if name else list(PRESETS.values())
+    sections = report.model_sections(chosen[0]) if name else report.models_sections(chosen)
+    put(report.models_json(chosen) if style == "json" else report.terminal(sections, coloured(write)), write)
+
+
+@click.command()
+@click.argument("points", nargs=-1, required=True, metavar="POINT POINT")
+@click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
+@FORMAT
+@WRITE
+@LIMIT
+@VIA
+@SELECT
+def diff(points: tuple[str, ...], through: str, style: str, write: str | None, limit: int, via: str | None, selection: Selection) -> None:
+    """Play what entered through a model of a NAT, and compare with what came out.
+
+    \b
+    Examples:
+      pcapnat diff inside.pcap outside.pcap --through linux-masquerade
+      pcapnat diff inside.pcap outside.pcap --through winnat:ports=1024-2047,udp_idle=30 --format json
+    """
+    from .. import pipeline, report
+    from ..nat.chosen import chosen
+
+    behavior, told = chosen(through), Progress()
+    found = pipeline.diff([replace(p, via=via, selection=selection) for p in parse_points(points)], behavior, told.say, told)
+    told.done()
+    put(report.diff_json(found) if style == "json" else report.terminal(report.diff_sections(found, limit), coloured(write)), write)
+
+
+@click.command()
+@click.argument("point")
+@click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
+@FORMAT
+@LIMIT
+@VIA
+@SELECT
+def replay(point: str, through: str, style: str, limit: int, via: str | None, selection: Selection) -> None:
+    """Say what a NAT would do with the traffic of one capture, taken inside of it.
+
+    \b
+    Example:
+      pcapnat replay inside.pcap --through linux-masquerade:ports=1024-2047
+    """
+    from .. import pipeline, report
+    from ..nat.chosen import chosen
+
+    behavior, told = chosen(through), Progress()
+    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told)
+    told.done()
+    put(report.forecast_json(found) if style == "json" else report.terminal(report.forecast_sections(found, limit), coloured(None)), None)
