@@ -28,9 +28,11 @@ class Progress:
             click.echo(f"\rreading {done / 1e6:,.0f} MB {share} ", err=True, nl=False)
 
     def say(self, line: str) -> None:
+        """A warning, in a line of its own."""
         click.echo(f"pcapnat: {printable(line)}", err=True)
 
     def done(self) -> None:
+        """Take away what was shown."""
         if self.shown:
             click.echo("\r\x1b[K", err=True, nl=False)
 
