@@ -38,12 +38,14 @@ class Progress:
 
 
 def coloured(write: str | None) -> bool:
+    """Whether colour is wanted: a terminal that can, and no NO_COLOR."""
     return (
         not write and sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
 
 
 def put(text: str, write: str | None) -> None:
+    """The answer, to a file or standard output; what cannot be written is a PcapnatError."""
     if write:
         try:
             Path(write).write_text(text, encoding="utf-8")
