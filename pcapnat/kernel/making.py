@@ -26,7 +26,11 @@ FEW = 8
 """Fewer kernels are made before a child has started."""
 MOST_PROCESSES = 4
 """Each takes about 300 MB."""
-CHILD = "import importlib, json, sys\njob = json.load(sys.stdin)\nsys.path[:] = job['path']\nimportlib.import_module(job['making']).child(job)\n"
+CHILD = """import importlib, json, sys
+job = json.load(sys.stdin)
+sys.path[:] = job["path"]
+importlib.import_module(job["making"]).child(job)
+"""
 
 
 def parts(kernels: Sequence[Kernel], compile_here: Compile, processes: int) -> list[bytes]:

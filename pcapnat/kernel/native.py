@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import primitives
+from . import making, primitives
 from .making import packed, parts, unpacked
 from .primitives import MIX_A, MIX_B
 from .threads import cores
@@ -65,7 +65,9 @@ def _file(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> Path:
     import llvmlite.binding as llvm
 
     seen = hashlib.sha256()
-    for name in sorted({f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__}):
+    for name in sorted(
+        {f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__, making.__file__}
+    ):
         seen.update(Path(name).read_bytes())
     # Column layouts live in the table classes, and constants (marks, for one) may be imported: neither is in the kernels' files.
     seen.update(repr([k.params for k in kernels]).encode())

@@ -34,7 +34,8 @@ def test_two_processes_make_every_kernel_once(small: None) -> None:
         return native.compiled(mine, INNER)
 
     objects = making.parts(SMALL, here, 2)
-    assert len(objects) >= 2 and len(taken) < len(SMALL)
+    assert len(objects) >= 2
+    assert len(taken) < len(SMALL)
     before = {k.name: k.native for k in SMALL}
     try:
         native._link(SMALL, making.packed(objects))  # raises if one is missing
@@ -64,7 +65,8 @@ def test_what_a_failed_child_had_claimed_is_made_here(small: None, monkeypatch: 
     start = making._start
     monkeypatch.setattr(making, "_start", lambda *a: children.append(start(*a)) or children[-1])
     making.parts(SMALL, slow, 2)
-    assert sorted(made) == sorted(k.name for k in SMALL) and made[-1] == "again"
+    assert sorted(made) == sorted(k.name for k in SMALL)
+    assert made[-1] == "again"
 
 
 @pytest.mark.parametrize("without", ["", None])
