@@ -16,6 +16,7 @@ from ..terms import Clock
 from .behaviortext import behavior_section
 from .content import conversation_sections, socket_sections
 from .passage import passage_section
+from .pathpage import path_sections
 from .replaytext import replay_section, share_text
 from .spoken import event_section, name_section, unusual_section
 from .words import Section, endpoint, plural, span, when
@@ -28,6 +29,7 @@ def analysis_sections(analysis: Analysis, limit: int) -> list[Section]:
         sections.append(_clocks(analysis.points, analysis.clocks))
     for box in analysis.boxes:
         sections += _box(box, limit)
+    sections += path_sections(analysis, limit)
     said = analysis.messages
     if not analysis.boxes:
         for k, (port, s) in enumerate(zip(analysis.points, analysis.sockets, strict=True)):

@@ -22,6 +22,7 @@ from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
 from .passage import passage_json
+from .pathpage import path_json
 from .replayjson import replay_json
 from .saidjson import application, said
 
@@ -199,6 +200,7 @@ def analysis_json(analysis: Analysis) -> str:
         "schema": "pcapnat.analysis/1",
         "points": [_point(p, c) for p, c in zip(analysis.points, analysis.clocks, strict=True)],
         "boxes": [_box(box, analysis) for box in analysis.boxes],
+        **path_json(analysis),
         "notes": analysis.notes,
     }
     for point, m in zip(document["points"], analysis.messages, strict=False):
