@@ -9,6 +9,7 @@ import numpy as np
 
 from . import kernel
 from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown
+from .export import captured
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
@@ -129,6 +130,12 @@ def _prepared(points: list[Point], say: Say | None) -> int:
     glances = [(glance(file, point.via), point.selection) for point in points for file in point.files]
     kernel.prepare(sum(_expected(g.frames, selection) for g, selection in glances), say)
     return key_limit([s for g, _ in glances for s in g.snaplens])
+
+
+def configured(analysis: Analysis, language: str) -> list[str]:
+    """The model of each box that translates, from the inside out, as one of export.LANGUAGES."""
+    boxes = [(b, b.replay.behavior) for b in analysis.boxes if b.replay]
+    return [captured(language, behavior, b.behavior, b.translations, b.assumed) for b, behavior in boxes]
 
 
 def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None) -> Diff:
