@@ -12,7 +12,20 @@ from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown
 from .export import captured
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
+from .nat import (
+    box_kind,
+    collisions,
+    host_ports,
+    infer,
+    leaks,
+    mappings,
+    modelled,
+    port_load,
+    port_use,
+    sessions,
+    translations,
+    turned,
+)
 from .nat.behavior import NatBehavior
 from .replay import forecast, replay
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
@@ -122,7 +135,8 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
         boxes = [_box(here, there) for here, there in pairwise(ports)]
         heard = list(said)
         notes = [_split(*both)] if both else []
-        return Analysis(ports, _clocks(boxes), list(used), boxes, notes + _notes(ports, boxes) + _unread(ports, heard), heard)
+        told = notes + _notes(ports, boxes) + _unread(ports, heard)
+        return Analysis(ports, _clocks(boxes), list(used), boxes, told, heard, [host_ports(p.conversations) for p in ports])
 
 
 def _prepared(points: list[Point], say: Say | None) -> int:
@@ -185,6 +199,10 @@ def _box(here: Port, there: Port) -> Box:
     if box.kind.value in ("nat", "proxy") and (crossed.kind != 0).any():
         model = modelled(behavior, crossed, len(box.leaks))
         box.replay, box.assumed = replay(crossing, model.behavior), model.assumed
+        ranges, made = model.behavior.port_ranges, sessions(crossing, crossed)
+        known = behavior.port_range.value or ([ranges[0].low, ranges[0].high] if not model.behavior.keeps_any_port else [0, 65535])
+        box.load = port_load(made, (known[0], known[1]) if known != [0, 65535] else None)
+        box.collisions = collisions(made)
     return box
 
 

@@ -3,24 +3,34 @@
 May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a random number or prints.
 """
 
+from .hostports import HostPorts, host_ports
 from .inference import Inferred, infer
 from .inferred import Modelled, modelled
 from .mapping import Mappings, PortUse, mappings, port_use
+from .portload import Collisions, PortLoad, collisions, port_load
+from .session import sessions
 from .translation import KINDS, Translations, box_kind, leaks, translations, turned
 
 __all__ = [
     "KINDS",
+    "Collisions",
+    "HostPorts",
     "Inferred",
     "Modelled",
     "Mappings",
+    "PortLoad",
     "PortUse",
     "Translations",
     "box_kind",
+    "collisions",
+    "host_ports",
     "infer",
     "leaks",
     "mappings",
     "modelled",
+    "port_load",
     "port_use",
+    "sessions",
     "translations",
     "turned",
 ]

@@ -16,6 +16,7 @@ from ..terms import Clock
 from .behaviortext import behavior_section
 from .content import conversation_sections, socket_sections
 from .passage import passage_section
+from .portuse import host_section, load_section
 from .replaytext import replay_section, share_text
 from .spoken import event_section, name_section, unusual_section
 from .words import Section, endpoint, plural, span, when
@@ -29,6 +30,8 @@ def analysis_sections(analysis: Analysis, limit: int) -> list[Section]:
     for box in analysis.boxes:
         sections += _box(box, limit)
     said = analysis.messages
+    for port, hosts in list(zip(analysis.points, analysis.host_ports, strict=False))[: 1 if analysis.boxes else None]:
+        sections += host_section(port, hosts, limit)
     if not analysis.boxes:
         for k, (port, s) in enumerate(zip(analysis.points, analysis.sockets, strict=True)):
             speech = said[k].speech if said else None
@@ -136,6 +139,7 @@ def _box(box: Box, limit: int) -> list[Section]:
         sections.append(table)
     if box.ports:
         sections.append(_ports(box.ports))
+    sections += load_section(box)
     if box.behavior.known():
         sections.append(behavior_section(box.behavior))
     sections += passage_section(box)

@@ -22,6 +22,7 @@ from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
 from .passage import passage_json
+from .portuse import hosts_json, ports_in_use_json
 from .replayjson import replay_json
 from .saidjson import application, said
 
@@ -203,6 +204,8 @@ def analysis_json(analysis: Analysis) -> str:
     }
     for point, m in zip(document["points"], analysis.messages, strict=False):
         point |= said(m)
+    for point, hosts in zip(document["points"], analysis.host_ports, strict=False):
+        point["host_ports"] = hosts_json(hosts)
     if not analysis.boxes:
         speech: list[Speech | None] = [m.speech for m in analysis.messages] or [None for _ in analysis.points]
         for point, port, s, spoken in zip(document["points"], analysis.points, analysis.sockets, speech, strict=True):
@@ -242,6 +245,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
+        "ports_in_use": ports_in_use_json(box),
         **passage_json(box),
         "behavior": behavior(box.behavior),
         "replay": _replay(box),
