@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
-from .nat import Collisions, HostPorts, Inferred, Mappings, PortLoad, PortUse, Translations
+from .nat import Behind, Collisions, HostPorts, Inferred, Mappings, PortLoad, PortUse, Presence, Translations
 from .replay import Forecast, Replay
 from .table import Array
 from .terms import Clock, Finding
@@ -36,6 +36,8 @@ class Box:
     load: list[PortLoad] = field(default_factory=list)
     """Outside ports in use over time."""
     collisions: Collisions | None = None
+    double_nat: Finding[bool] | None = None
+    """Whether the addresses that it gives belong behind another NAT."""
 
 
 @dataclass
@@ -51,6 +53,10 @@ class Analysis:
     """What the messages of each point say; empty if they were not read."""
     host_ports: list[list[HostPorts]] = field(default_factory=list)
     """For each point, from which ports its hosts opened conversations."""
+    behind: list[Behind] = field(default_factory=list)
+    """Hosts behind addresses, told by a single point."""
+    presence: Presence | None = None
+    """Whether there is a NAT, told by a single point."""
 
 
 @dataclass

@@ -15,13 +15,16 @@ from .message import Messages, Picker, Speech, messages
 from .nat import (
     box_kind,
     collisions,
+    double_nat,
     host_ports,
+    hosts_behind,
     infer,
     leaks,
     mappings,
     modelled,
     port_load,
     port_use,
+    presence,
     sessions,
     translations,
     turned,
@@ -136,7 +139,10 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
         heard = list(said)
         notes = [_split(*both)] if both else []
         told = notes + _notes(ports, boxes) + _unread(ports, heard)
-        return Analysis(ports, _clocks(boxes), list(used), boxes, told, heard, [host_ports(p.conversations) for p in ports])
+        found = Analysis(ports, _clocks(boxes), list(used), boxes, told, heard, [host_ports(p.conversations) for p in ports])
+        if not boxes:
+            found.behind, found.presence = hosts_behind(ports[0]), presence(ports[0], heard[0])
+        return found
 
 
 def _prepared(points: list[Point], say: Say | None) -> int:
@@ -202,7 +208,7 @@ def _box(here: Port, there: Port) -> Box:
         ranges, made = model.behavior.port_ranges, sessions(crossing, crossed)
         known = behavior.port_range.value or ([ranges[0].low, ranges[0].high] if not model.behavior.keeps_any_port else [0, 65535])
         box.load = port_load(made, (known[0], known[1]) if known != [0, 65535] else None)
-        box.collisions = collisions(made)
+        box.collisions, box.double_nat = collisions(made), double_nat(made.outside)
     return box
 
 

@@ -15,6 +15,7 @@ from ..table import Array
 from ..terms import Clock
 from .behaviortext import behavior_section
 from .content import conversation_sections, socket_sections
+from .oneside import double_line, one_sided
 from .passage import passage_section
 from .portuse import host_section, load_section
 from .replaytext import replay_section, share_text
@@ -37,6 +38,7 @@ def analysis_sections(analysis: Analysis, limit: int) -> list[Section]:
             speech = said[k].speech if said else None
             sections += conversation_sections(port.conversations, [], limit, speech=speech)
             sections += socket_sections(s, [], limit, heard(port.conversations, speech.topics) if speech else None)
+            sections += one_sided(port, analysis.behind, analysis.presence, limit)
             sections += event_section(port.name, said[k], limit) if said else []
     if said:
         sections += unusual_section(analysis.points[0].conversations, said[0].speech, limit)
@@ -99,7 +101,7 @@ def _box(box: Box, limit: int) -> list[Section]:
     here, there = box.crossing.here.name, box.crossing.there.name
     t = box.translations
     kind = KINDS.get(box.kind.value or "")
-    lines = sentences(box)
+    lines = sentences(box) + double_line(box)
     if not kind:
         lines = [f"What it is cannot be told: {box.kind.note}.", *lines]
     elif box.kind.value == "proxy":
