@@ -65,19 +65,17 @@ def host_ports(c: Conversations) -> list[HostPorts]:
     if len(rows) < FEWEST:
         return []
     group = numbers(c.proto[rows], address[rows])
-    sizes = np.bincount(group)
+    order = np.argsort(group, kind="stable")
+    parts = np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1)
     found = []
-    for number in np.argsort(-sizes, kind="stable")[: 2 * MOST_HOSTS].tolist():
-        if sizes[number] < FEWEST:
-            break
-        mine = rows[group == number]
+    for mine in sorted((p for p in parts if len(p) >= FEWEST), key=len, reverse=True)[:MOST_HOSTS]:
         mine = mine[np.argsort(c.first_ns[mine], kind="stable")]
         if c.proto[mine[0]] == UDP:  # a socket that asks many is one choice
             mine = mine[np.sort(np.unique(port[mine], return_index=True)[1])]
         if len(mine) >= FEWEST:
             remote = np.where(first[mine, None], c.a[mine], c.b[mine])
             found.append(_host(int(c.proto[mine[0]]), address[mine[0]], port[mine].astype(np.int64), numbers(remote, far[mine])))
-    return sorted(found, key=lambda h: (-h.ports, h.proto, h.address))[:MOST_HOSTS]
+    return sorted(found, key=lambda h: (-h.ports, h.proto, h.address))
 
 
 def _host(proto: int, address: Array, port: Array, remote: Array) -> HostPorts:

@@ -7,11 +7,12 @@ Clocks: RFC 7323 5.4; counters: Bellovin, A technique for counting NATted hosts 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..flow import Conversations, Port
+from ..flow import Port
 from ..table import Array
 from ..terms import Finding
 from ..wire import Flag
@@ -25,7 +26,7 @@ RATES = (1000, 250, 100)
 """Ticks a second of TCP timestamps: Linux since 4.13, macOS, Windows; older Linux."""
 APART_NS = 5 * NS
 """What follows within twice this is no machine that slept or started anew in between."""
-NEAR, TICKS = 32, 1000
+NEAR, TICK_NS = 32, 1_000_000
 """How far an identification may be from the one before: packets not seen, and Linux's random step of up to one a tick."""
 LATE = 256
 """How far below its counter a packet may be that was overtaken."""
@@ -35,13 +36,20 @@ BITS, MOST_BITS = 20, 12
 STEP_PORT = 16
 PORTS = 5
 """Connections of a port counter."""
-MOST_PACKETS, MOST_GROUPS = 2_000, 6
-MOST_ADDRESSES = 16
+MOST_PACKETS, MOST_GROUPS, MOST_READ = 1_000, 6, 40_000
+"""Packets towards one remote address and protocol whose identifications are read, how many of these, and packets in all."""
+MOST_SYNS, MOST_ENDS = 5_000, 64
+"""Connections of an address that are looked at, and remote ends, those with most first."""
+MOST_ADDRESSES = 8
 """Addresses of a capture that are looked at, those that opened most conversations first."""
 ACCOUNTED, AGREEING = 0.9, 2
 """The share that a method must account for towards a remote end, and how many such ends must agree before a count is an estimate."""
 FEWEST = 4
 """Conversations below which an address is not looked at."""
+
+
+Counted = tuple[Finding[int], list[int]]
+"""What a method counts, and its counts towards each remote end where it accounts for nearly all."""
 
 
 @dataclass(frozen=True)
@@ -72,31 +80,37 @@ def hosts_behind(port: Port) -> list[Behind]:
     size = np.bincount(who)
     syn = np.flatnonzero((p.flags & int(Flag.TCP) != 0) & (p.tcp_flags & (SYN | ACK) == SYN) & (port.conversation >= 0))
     syn = syn[np.sort(np.unique(_tuple(p, syn), return_index=True)[1])]  # a tuple used again, or a SYN sent again, is told once
-    found = []
+    found, left = [], MOST_READ
     for number in np.argsort(-size, kind="stable")[:MOST_ADDRESSES].tolist():
         if size[number] < FEWEST:
             break
         address = opener[rows[who == number][0]]
-        found.append(_behind(port, c, address, int(size[number]), syn[(p.src[syn] == address).all(axis=1)]))
+        mine = syn[(p.src[syn] == address).all(axis=1)][:MOST_SYNS]
+        ids, read = _id_counters(port, address, left)
+        left -= read
+        found.append(_behind(port, address, int(size[number]), mine, ids))
     return found
+
+
+def _ends(end: Array) -> list[Array]:
+    """Positions of each remote end's connections, those with most first."""
+    order = np.argsort(end, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(end[order])) + 1) if len(end) else []
+    return sorted(parts, key=len, reverse=True)[:MOST_ENDS]
 
 
 def _tuple(p: object, rows: Array) -> Array:
     return numbers(*(getattr(p, name)[rows] for name in ("src", "dst", "sport", "dport")))
 
 
-def _behind(port: Port, c: Conversations, address: Array, count: int, syn: Array) -> Behind:
+def _behind(port: Port, address: Array, count: int, syn: Array, ids: Counted) -> Behind:
     p = port.packets
-    clocks, ids, ports = _clocks(port, syn), _id_counters(port, address), _port_counters(port, syn)
+    clocks, ports = _clocks(port, syn), _port_counters(port, syn)
     methods = {"tcp_timestamps": clocks[0], "ip_id": ids[0], "source_ports": ports[0], "initial_ttl": _ttls(p.ttl[syn], p.time_ns[syn])}
     least = max((f.value for f in methods.values() if f.value), default=1)
     whole = clocks[1] + ids[1] + ports[1]
     sure = least > 1 and len(whole) >= AGREEING and set(whole) == {least}  # one is no sign that there are no others
     return Behind((int(address[0]), int(address[1])), count, least, least if sure else None, methods)
-
-
-Counted = tuple[Finding[int], list[int]]
-"""What a method counts, and its counts towards each remote end where it accounts for nearly all."""
 
 
 def _together(first: Array, last: Array, apart: int = 0) -> int:
@@ -118,9 +132,7 @@ def _clocks(port: Port, syn: Array) -> Counted:
     if len(rows) < LEAST:
         return Finding(None, 0, 0, f"{len(rows)} connections with timestamps are too few"), []
     best, support, whole = 0, 0, list[int]()
-    remote = numbers(p.dst[rows])
-    order = np.argsort(remote, kind="stable")
-    for part in np.split(rows[order], np.flatnonzero(np.diff(remote[order])) + 1):
+    for part in (rows[end] for end in _ends(numbers(p.dst[rows]))):
         if len(part) < LEAST:
             continue
         spans = [span for rate in RATES for span in _lines(p.time_ns[part], p.tsval[part], rate)]
@@ -156,24 +168,26 @@ def _lines(time_ns: Array, tsval: Array, rate: int) -> list[tuple[int, int, int]
     return out
 
 
-def _id_counters(port: Port, address: Array) -> Counted:
+def _id_counters(port: Port, address: Array, left: int) -> tuple[Counted, int]:
     """Counters of IPv4 identifications that conversations with one address share: a machine has one (in Linux by address pair).
 
     Sockets with a counter of their own (TCP, connected UDP of Linux) share none. A conversation that begins on a counter that runs is
-    worth as many bits as it is unlikely for a random number to come so close above any of them; a counter needs BITS.
+    worth as many bits as it is unlikely for a random number to come so close above any of them; a counter needs BITS. left: packets that
+    may be read; those that were are given back.
     """
     p = port.packets
     v4 = p.flags & (int(Flag.V6) | int(Flag.IP)) == int(Flag.IP)
     rows = np.flatnonzero((p.src == address).all(axis=1) & v4 & (p.ip_id != 0) & (p.frag_offset == 0) & (port.conversation >= 0))
     group = numbers(p.dst[rows], p.proto[rows])
     sizes = np.bincount(group) if len(rows) else np.zeros(0, np.int64)
-    best, support, whole = 0, 0, list[int]()
+    best, support, whole, read = 0, 0, list[int](), 0
     for number in np.argsort(-sizes, kind="stable")[:MOST_GROUPS].tolist():
-        part = rows[group == number][:MOST_PACKETS]
+        part = rows[group == number][: min(MOST_PACKETS, (left - read) // 2)]
         part = part[np.argsort(p.time_ns[part], kind="stable")]
         talk, ids = port.conversation[part].astype(np.int64), p.ip_id[part].astype(np.int64) & 0xFFFF
         if len(np.unique(talk)) < LEAST:
             continue
+        read += 2 * len(part)
         told = [(0, 0)]
         for values in (ids, (ids & 0xFF) << 8 | ids >> 8):  # some count with the bytes exchanged
             spans, held = _counters(p.time_ns[part], values, talk)
@@ -182,35 +196,37 @@ def _id_counters(port: Port, address: Array) -> Counted:
         best, support = max((best, support), (together, held))
         whole += [together] * (held >= ACCOUNTED * len(part))
     if not best:
-        return Finding(None, 0, 0, f"{len(rows)} packets with an identification: no conversations with one address share a counter"), []
-    return Finding(best, support, 0, f"{best} counters at a time towards one address, by {support} packets"), whole
+        return (
+            Finding(None, 0, 0, f"{len(rows)} packets with an identification: no conversations with one address share a counter"),
+            [],
+        ), read
+    return (Finding(best, support, 0, f"{best} counters at a time towards one address, by {support} packets"), whole), read
 
 
 def _counters(time_ns: Array, value: Array, talk: Array) -> tuple[tuple[Array, Array], int]:
     """First and last times of the counters that several conversations share, and how many packets lie on them."""
-    # Of each counter that runs: its value, time, evidence, first time, packets.
-    tips = np.zeros((len(value), 5))
-    alive = np.zeros(0, np.int64)
     begins = np.zeros(len(value), bool)
     begins[np.unique(talk, return_index=True)[1]] = True  # later packets of two sockets may meet: their counters run across one another
-    for k in range(len(value)):
-        now, v = int(time_ns[k]), int(value[k])
-        alive = alive[now - tips[alive, 1] <= LOOK_BACK_NS]
-        ahead = (v - tips[alive, 0] + LATE) % 65536 - LATE
-        fits = ahead <= NEAR + TICKS * (now - tips[alive, 1]) / NS
-        if fits.any():
-            nearest = int(np.where(fits, np.abs(ahead), 65536).argmin())
-            tip = alive[nearest]
-            if ahead[nearest] > 0:
+    at, seen, first, held = np.zeros((4, len(value)), np.int64)
+    evidence, n = np.zeros(len(value)), 0
+    for k, (now, v) in enumerate(zip(time_ns.tolist(), value.tolist(), strict=True)):
+        since = now - seen[:n]
+        ahead = (v + LATE - at[:n] & 0xFFFF) - LATE
+        distance = np.where((ahead <= NEAR + since // TICK_NS) & (since <= LOOK_BACK_NS), np.abs(ahead), 1 << 16)
+        tip = int(distance.argmin()) if n else 0
+        if n and distance[tip] < 1 << 16:
+            step = int(ahead[tip])
+            if step > 0:
                 if begins[k]:
-                    tips[tip, 2] += min(-np.log2(min(1.0, len(alive) * ahead[nearest] / 65536)), MOST_BITS) - 2
-                tips[tip, :2] = v, now
-            tips[tip, 4] += 1
+                    running = int((since <= LOOK_BACK_NS).sum())
+                    evidence[tip] += min(-math.log2(min(1.0, running * step / 65536)), MOST_BITS) - 2
+                at[tip], seen[tip] = v, now
+            held[tip] += 1
         else:
-            tips[k] = v, now, 0, now, 1
-            alive = np.append(alive, k)
-    told = tips[tips[:, 2] >= BITS]
-    return (told[:, 3], told[:, 1]), int(told[:, 4].sum())
+            at[n], seen[n], first[n], held[n] = v, now, now, 1
+            n += 1
+    told = evidence >= BITS
+    return (first[told], seen[told]), int(held[told].sum())
 
 
 def _strands(values: list[int]) -> list[list[int]]:
@@ -237,10 +253,8 @@ def _port_counters(port: Port, syn: Array) -> Counted:
     """
     p = port.packets
     best, support, whole = 0, 0, list[int]()
-    target = numbers(p.dst[syn], p.dport[syn])
-    order = np.argsort(target, kind="stable")
-    for part in np.split(syn[order], np.flatnonzero(np.diff(target[order])) + 1) if len(syn) else ():
-        part = part[np.argsort(p.time_ns[part], kind="stable")][:MOST_PACKETS]
+    for part in (syn[end] for end in _ends(numbers(p.dst[syn], p.dport[syn]))):
+        part = part[np.argsort(p.time_ns[part], kind="stable")]
         strands = _strands(p.sport[part].tolist())
         long = [part[s] for s in strands if len(s) >= PORTS]
         on = sum(len(s) for s in long)

@@ -6,12 +6,11 @@ RFC 8489 (STUN), RFC 3581 (SIP's received and rport), RFC 5508 REQ-4 (quotes), R
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..address import is_private, text
+from ..address import PRIVATE, is_private, text
 from ..flow import Port
 from ..message import Messages
 from ..message.carried import What
@@ -21,6 +20,8 @@ from ..wire import Flag
 
 MOST = 20
 """Examples of one kind that are kept."""
+MOST_CARRIED = 20_000
+"""Addresses inside payloads that are looked at."""
 TOLD_BACK = (What.STUN_MAPPED, What.SIP_RECEIVED)
 OWN = (What.FTP_PORT, What.FTP_EPRT, What.FTP_PASV, What.SIP_VIA, What.SIP_CONTACT, What.SDP_MEDIA)
 SHARED = ipaddress.ip_network("100.64.0.0/10")
@@ -83,7 +84,7 @@ def _carried(port: Port, said: Messages) -> tuple[list[Sign], list[Sign], int]:
     beyond: list[Sign] = []
     before: list[Sign] = []
     same = 0
-    for k in range(len(c)):
+    for k in range(min(len(c), MOST_CARRIED)):
         address, row = (int(c.address[k, 0]), int(c.address[k, 1])), int(c.row[k])
         what = What(int(c.what[k]))
         if address == (0, 0) or row < 0 or row >= len(p):
@@ -134,24 +135,33 @@ def _classes(port: Port) -> tuple[int, int]:
     a, b = _private(c.a[rows]), _private(c.b[rows])
     mixed = (a ^ b) & ((c.a[rows, 0] == 0) == (c.b[rows, 0] == 0)) & _public(np.where(a[:, None], c.b[rows], c.a[rows]))
     inner = np.where(a[:, None], c.a[rows], c.b[rows])[mixed]
-    carrier = (inner[:, 0] == 0) & (inner[:, 1] >> np.uint64(22) == np.uint64((0xFFFF << 32 | 0x64400000) >> 22))
-    return int(mixed.sum()), len(np.unique(inner[carrier], axis=0))
+    return int(mixed.sum()), len(np.unique(inner[_within(inner, str(SHARED))], axis=0))
+
+
+def _v4(address: Array) -> Array:
+    """(n,) whether each is an IPv4 address."""
+    return np.asarray((address[:, 0] == 0) & (address[:, 1] >> np.uint64(32) == np.uint64(0xFFFF)))
+
+
+def _within(address: Array, prefix: str) -> Array:
+    """(n,) IPv4 addresses of a prefix."""
+    net = ipaddress.ip_network(prefix)
+    shift = np.uint64(32 - net.prefixlen)
+    low = np.uint64(0xFFFF << 32 | int(net.network_address))
+    return np.asarray((address[:, 0] == 0) & (address[:, 1] >> shift == low >> shift))
 
 
 def _private(address: Array) -> Array:
     """(n,) addresses of RFC 1918, RFC 6598 and RFC 4193."""
-    return _known(address, is_private)
+    six = ~_v4(address) & (address[:, 0] >> np.uint64(57) == np.uint64(0x7E))
+    return np.asarray(six | np.logical_or.reduce([_within(address, str(net)) for net in PRIVATE[4]]))
 
 
 def _public(address: Array) -> Array:
     """(n,) addresses that may be anybody's: documentation prefixes are taken for such, as examples stand for the real thing."""
-    return _known(address, lambda name: not _unsaid(name) and not is_private(name) and name != "255.255.255.255")
-
-
-def _known(address: Array, ask: Callable[[str], bool]) -> Array:
-    values, back = np.unique(address, axis=0, return_inverse=True)
-    asked: Array = np.array([ask(text(int(v[0]), int(v[1]))) for v in values], np.bool_)
-    return np.asarray(asked[back.ravel()])
+    never = np.logical_or.reduce([_within(address, net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")])
+    four = _v4(address)
+    return np.asarray(np.where(four, ~never & ~_private(address), address[:, 0] >> np.uint64(61) == np.uint64(1)))
 
 
 def double_nat(outside: Array) -> Finding[bool]:
