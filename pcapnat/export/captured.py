@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,12 +21,30 @@ LANGUAGES = ("nft", "iptables", "powershell", "model")
 
 def captured(language: str, behavior: NatBehavior, found: Inferred, t: Translations, assumed: Sequence[str]) -> str:
     """One of LANGUAGES for the model of a box. assumed: questions that the captures do not answer."""
+    besides = _besides(found)
     if language == "model":
-        return model_text(behavior, _told(found, assumed))
+        return model_text(behavior, _told(found, assumed) + [f"found, and no word of a model: {line}" for line in besides])
     source = np.flatnonzero((t.kind & 1 != 0) & (t.from_outside == 0) & (t.hairpin == 0))
     hosts = tuple(sorted(set(texts(t.inside_src[source]))))[:MOST_STATIC]
     write = {"nft": nft, "iptables": iptables, "powershell": powershell}[language]
-    return write(behavior, Site(hosts, unknown(assumed), tuple(assumed)))
+    return write(behavior, Site(hosts, unknown(assumed), tuple(assumed), tuple(besides)))
+
+
+IN_MODEL = frozenset(
+    ("mapping", "filtering", "port_choice", "port_range", "address_pool", "pooling", "port_overloading", "parity", "block_size", "hairpin",
+     "udp_idle_s", "udp_reply_idle_s", "tcp_idle_s", "tcp_transitory_idle_s", "icmp_idle_s", "fields_changed")
+)  # fmt: skip
+"""Findings that nat/inferred.py makes parameters of."""
+USUAL = ("ip.ttl", "eth.src", "eth.dst")
+"""Fields that every router changes."""
+
+
+def _besides(found: Inferred) -> list[str]:
+    """Findings that the model does not hold; our own words and numbers only."""
+    known = {name: f.value for name, f in found.findings().items() if f.value is not None}
+    out = [f"{name} = {json.dumps(value)}" for name, value in known.items() if name not in IN_MODEL]
+    changed = [name for name, how in (known.get("fields_changed") or {}).items() if how is True and name not in USUAL]
+    return out + ([f"fields changed: {', '.join(changed)}"] if changed else [])
 
 
 def _told(found: Inferred, assumed: Sequence[str]) -> list[str]:

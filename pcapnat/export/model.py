@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from ..nat.behavior import GENERAL, NatBehavior, Static
+from ..nat.custom import FIELDS
 from ..nat.presets import PRESETS
 
 ALL_PORTS = (0, 65535)
@@ -15,11 +16,12 @@ ALL_PORTS = (0, 65535)
 
 def model_text(behavior: NatBehavior, told: Iterable[str] = ()) -> str:
     """TOML that custom.behavior reads back as `behavior`. told: lines that stand at its head as comments."""
-    values = {f.name: getattr(behavior, f.name) for f in fields(behavior)}
+    values = {name: getattr(behavior, name) for name in FIELDS}
     missing = [name for name, value in values.items() if value is None]
     # TOML has no word for "not given": the base must be one that gives nothing there, either.
     bases = [p.behavior for p in PRESETS.values() if all(getattr(p.behavior, name) is None for name in missing)]
     lines = [f"# {line}" for line in told]
+    lines += [f"# not said in a model file: {f.name}" for f in fields(behavior) if f.name not in FIELDS and getattr(behavior, f.name)]
     lines += [f'base = "{bases[0].name if bases else "rfc4787"}"  # for words that stand in none of these lines']
     for name, value in values.items():
         if value is None and not bases:
@@ -43,7 +45,7 @@ def _static(rule: Static) -> dict[str, Any]:
         "outbound": rule.outbound,
         "neutral": rule.neutral,
     }
-    return {name: value for name, value in words.items() if value}
+    return {name: value for name, value in words.items() if value or name == "outside"}
 
 
 def _endpoint(address: str, port: int | None) -> str:

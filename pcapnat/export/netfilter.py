@@ -107,7 +107,7 @@ def _family(told: Told, version: int, hairpin: bool) -> Family | None:
     b, site = told.behavior, told.site
     f = Family(version)
     shared: dict[tuple[str, str, tuple[int, int], str], list[Static]] = {}
-    for rule in (single(r) for r in b.static if ipaddress.ip_network(r.outside, strict=False).version == version):
+    for rule in (single(r) for r in everywhere(b) if ipaddress.ip_network(r.outside, strict=False).version == version):
         whole = rule.ports == (0, 65535) and not rule.to_port
         if rule.neutral:
             f.neutral.append(rule)
@@ -139,6 +139,17 @@ def _family(told: Told, version: int, hairpin: bool) -> Family | None:
     if hairpin:
         f.hairpin_to = _hairpin(told, version, f)
     return f if f.both or f.neutral or f.forwards or f.dynamic else None
+
+
+def everywhere(b: NatBehavior) -> list[Static]:
+    """The static rules; one of no outside address of its own, once for each of the NAT's."""
+    own = [str(ipaddress.ip_network(a, strict=False)) for a in b.addresses]
+    six = {a: ipaddress.ip_network(a).version == 6 for a in own}
+    return [
+        replace(rule, outside=a)
+        for rule in b.static
+        for a in ([rule.outside] if rule.outside else [a for a in own if six[a] == (":" in rule.inside)])
+    ]
 
 
 def single(rule: Static) -> Static:

@@ -7,7 +7,7 @@ import ipaddress
 from ..address import common_prefix, cover
 from ..nat.behavior import Filtering, Hairpin, Mapping, NatBehavior, PortChoice, Static, protocol
 from ..nat.presets import preset
-from .netfilter import FULL, MOST_SINGLE, single
+from .netfilter import FULL, MOST_SINGLE, everywhere, single
 from .unsaid import Site, Told, endless
 
 BASE = "winnat"
@@ -25,7 +25,9 @@ def powershell(behavior: NatBehavior, site: Site = Site()) -> str:  # noqa: B008
     """The commands, for IPv4 (WinNAT has no other); comments for what it does otherwise."""
     told = Told(behavior, site)
     told.said |= {"addresses", "inside", "static", "router", "nat64", "udp_idle_s"}
-    commands = _nat(told) + _settings(told) + _addresses(told) + [line for rule in behavior.static for line in _static(single(rule), told)]
+    commands = (
+        _nat(told) + _settings(told) + _addresses(told) + [line for rule in everywhere(behavior) for line in _static(single(rule), told)]
+    )
     _choices(told)
     if behavior.nat64:
         told.note(f"NAT64 is no work of WinNAT: prefix {behavior.nat64}")

@@ -15,15 +15,18 @@ class Site:
     """What is known besides the behavior. hosts: source addresses inside that leave under others; None: nothing is known of them.
 
     free: parameters whose values are nobody's finding, so that the system's own are as good. asked: questions without an answer.
+    besides: what was found and no parameter stands for.
     """
 
     hosts: tuple[str, ...] | None = None
     free: frozenset[str] = frozenset()
     asked: tuple[str, ...] = ()
+    besides: tuple[str, ...] = ()
 
     def head(self) -> list[str]:
-        """A line about what is not known."""
-        return [f"not told by the captures, and left to the system: {', '.join(self.asked)}"] if self.asked else []
+        """Lines about what is not known, and what is known besides."""
+        free = [f"not told by the captures, and left to the system: {', '.join(self.asked)}"] if self.asked else []
+        return free + [f"found, and not said here: {line}" for line in self.besides]
 
 
 OF_FINDING = {"port_range": ("port_ranges",), "port_overloading": ("port_overloading",)}

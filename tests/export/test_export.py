@@ -18,12 +18,13 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pcapnat import Point, analyze
 from pcapnat.cli import cli
-from pcapnat.export import Site, iptables, model_text, nft, powershell, unknown
+from pcapnat.export import Site, captured, iptables, model_text, nft, powershell, unknown
 from pcapnat.nat.behavior import Hairpin, Mapping, NatBehavior, Pooling, PortChoice, PortRange, Static
 from pcapnat.nat.custom import FIELDS, behavior
 from pcapnat.nat.presets import PRESETS
-from pcapnat.terms import PcapnatError
+from pcapnat.terms import Finding, PcapnatError
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 NATS = ("demo", "linux-masquerade", "linux-masquerade-ipv6", "linux-port-forward", "linux-hairpin", "linux-netmap", "linux-nat64")
@@ -228,3 +229,15 @@ def test_nothing_to_write(tmp_path: Path) -> None:
         ran("export", *pair("demo"), "--as", "nft", "--box", "2")
     with pytest.raises(PcapnatError, match=r"nat\.toml: "):
         ran("analyze", *pair("demo"), "--write-model", str(tmp_path / "none" / "nat.toml"))
+
+
+def test_what_no_parameter_stands_for_is_told() -> None:
+    """A finding that the model does not hold is a line of every language."""
+    box = analyze([Point(name, (file,)) for name, file in zip(("inside", "outside"), pair("demo"), strict=True)]).boxes[0]
+    assert box.replay is not None
+    found = replace(box.behavior, contiguity=Finding(True, 3), fields_changed=Finding({"ip.ttl": -1, "tcp.options.mss": True}, 9))
+    for language in LANGUAGES:
+        text = captured(language.__name__, box.replay.behavior, found, box.translations, box.assumed)
+        assert "contiguity = true" in text
+        assert "fields changed: tcp.options.mss" in text
+    assert behavior(captured("model", box.replay.behavior, found, box.translations, box.assumed)) == box.replay.behavior
