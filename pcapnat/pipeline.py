@@ -152,12 +152,6 @@ def _prepared(points: list[Point], say: Say | None) -> int:
     return key_limit([s for g, _ in glances for s in g.snaplens])
 
 
-def configured(analysis: Analysis, language: str) -> list[str]:
-    """The model of each box that translates, from the inside out, as one of export.LANGUAGES."""
-    boxes = [(b, b.replay.behavior) for b in analysis.boxes if b.replay]
-    return [captured(language, behavior, b.behavior, b.translations, b.assumed) for b, behavior in boxes]
-
-
 def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None) -> Diff:
     """What entered the box between two points (or that one capture of both its sides shows), played through a model of it.
 
@@ -210,6 +204,12 @@ def _box(here: Port, there: Port) -> Box:
         box.load = port_load(made, (known[0], known[1]) if known != [0, 65535] else None)
         box.collisions, box.double_nat = collisions(made), double_nat(made.outside)
     return box
+
+
+def configured(analysis: Analysis, language: str) -> list[str]:
+    """The model of each box that translates, from the inside out, as one of export.LANGUAGES."""
+    boxes = [(b, b.replay.behavior) for b in analysis.boxes if b.replay]
+    return [captured(language, behavior, b.behavior, b.translations, b.assumed) for b, behavior in boxes]
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:
