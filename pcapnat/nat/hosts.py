@@ -1,7 +1,8 @@
 """Hosts behind an address, as one capture tells: clocks, counters and initial TTLs that cannot be one machine's.
 
 Each method counts only what several independent facts show, and only what was there at the same time; all that is left out makes the
-count smaller, so that it is a lower bound. No method gives an upper one. A host here is an IP stack: a virtual machine is one, too.
+count smaller, so that it is a lower bound. No method gives an upper one. A host here is an address of an IP stack: a virtual machine is
+one, too, and a machine with two addresses is two.
 Clocks: RFC 7323 5.4; counters: Bellovin, A technique for counting NATted hosts (2002); ports: RFC 6056.
 """
 
