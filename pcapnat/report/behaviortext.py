@@ -25,6 +25,8 @@ QUESTIONS = {
     "tcp_idle_s": "TCP timeout, established",
     "tcp_transitory_idle_s": "TCP timeout, opening or closing",
     "icmp_idle_s": "ICMP timeout",
+    "refresh_outbound": "packets outwards keep a UDP mapping alive",
+    "refresh_inbound": "packets inwards keep a UDP mapping alive",
     "fields_changed": "fields changed",
 }
 """What is asked, in the order of the page."""
