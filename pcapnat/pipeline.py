@@ -11,7 +11,7 @@ from . import kernel
 from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
+from .nat import box_kind, conformance, infer, leaks, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
 from .replay import forecast, replay
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
@@ -178,6 +178,7 @@ def _box(here: Port, there: Port) -> Box:
     if box.kind.value in ("nat", "proxy") and (crossed.kind != 0).any():
         model = modelled(behavior, crossed, len(box.leaks))
         box.replay, box.assumed = replay(crossing, model.behavior), model.assumed
+        box.requirements = conformance(crossing, crossed, behavior)
     return box
 
 

@@ -3,6 +3,8 @@
 May use flow and below, and numpy. Touches nothing. Never reads a clock, draws a random number or prints.
 """
 
+from .case import Verdict
+from .conformance import Judged, conformance
 from .inference import Inferred, infer
 from .inferred import Modelled, modelled
 from .mapping import Mappings, PortUse, mappings, port_use
@@ -11,11 +13,14 @@ from .translation import KINDS, Translations, box_kind, leaks, translations, tur
 __all__ = [
     "KINDS",
     "Inferred",
+    "Judged",
     "Modelled",
     "Mappings",
     "PortUse",
     "Translations",
+    "Verdict",
     "box_kind",
+    "conformance",
     "infer",
     "leaks",
     "mappings",

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..flow import Crossing
 from ..terms import Finding
-from .addresses import address_pool, hairpin, one_for_one, pooling
+from .addresses import address_pool, hairpin, one_for_one, pooling, unturned
 from .fields import fields_changed
 from .filtering import Knocks, filtering, filtering_of, knocks_at
 from .idle import Interval, Silence, timeouts
@@ -39,6 +39,8 @@ class Evidence:
     silences: dict[str, tuple[Silence | None, Silence | None]]
     """By the name of a timeout: the longest that was survived and the shortest that was not."""
     refresh: Refresh
+    unturned: dict[int, list[int]]
+    """Conversations inside for a forwarded port's outside endpoint that did not come back in."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
     knocked = knocks_at(crossing, t, s, seen) if seen is not None and len(s) else {}
     filters = {proto: filtering_of(k, seen) for proto, k in sorted(knocked.items())} if seen is not None else {}
     refreshed = refresh(t, course, idle, seen)
+    turned, lost = hairpin(t, np.unique(s.outside, axis=0)), unturned(crossing, t, seen)
+    if turned.value is None and not turned.against and lost:
+        turned = Finding(
+            "none", sum(map(len, lost.values())), 0, "conversations for a forwarded port's outside endpoint did not come back in"
+        )
     return Inferred(
         mapping=mapping,
         filtering=filtering(filters if seen is not None and len(s) else None),
@@ -105,10 +112,10 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
         parity=used.parity,
         contiguity=used.contiguity,
         block_size=used.block_size,
-        hairpin=hairpin(t, np.unique(s.outside, axis=0)),
+        hairpin=turned,
         **{f.name: getattr(idle, f.name) for f in fields(idle) if f.name != "proofs"},
         refresh_outbound=refreshed.outbound,
         refresh_inbound=refreshed.inbound,
         fields_changed=fields_changed(crossing),
-        evidence=Evidence(s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed),
+        evidence=Evidence(s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost),
     )

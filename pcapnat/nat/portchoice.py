@@ -74,7 +74,7 @@ def ports(s: Sessions, fixed: bool, ends_tcp: bool) -> Ports:
     high = changed.take(changed.inside_port >= 1024)  # ports below are often drawn from a class of their own
     choice = _choice(made, changed, high, fixed, ends_tcp)
     size = block_size(high, choice.value == BLOCK)
-    return Ports(choice, _range(high, choice.value), _parity(changed), _contiguity(made, choice.value), size)
+    return Ports(choice, _range(high, choice.value), parity(changed), _contiguity(made, choice.value), size)
 
 
 def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends_tcp: bool) -> Finding[str]:
@@ -239,7 +239,7 @@ def _range(high: Sessions, choice: str | None) -> Finding[list[int]]:
     return Finding([low, top], n, 0, f"{seen}; with 95 % confidence the range is not wider than {widest:.0f} ports{known}")
 
 
-def _parity(changed: Sessions) -> Finding[bool]:
+def parity(changed: Sessions) -> Finding[bool]:
     """RFC 4787 REQ-4: even stays even. Chance keeps it for every second port."""
     n = len(changed)
     same = int((changed.inside_port % 2 == changed.outside_port % 2).sum())

@@ -23,6 +23,7 @@ from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
 from .passage import passage_json
 from .replayjson import replay_json
+from .requirementpage import judged_json
 from .saidjson import application, said
 
 Json = dict[str, Any]
@@ -243,7 +244,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
         **passage_json(box),
-        "behavior": behavior(box.behavior),
+        "behavior": {**behavior(box.behavior), "requirements": judged_json(box.requirements)},
         "replay": _replay(box),
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),
