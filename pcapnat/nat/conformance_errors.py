@@ -245,10 +245,12 @@ def _resets(facts: Facts) -> Case:
     f, c, t = facts.crossing.frames, facts.crossing, facts.t
     translated = np.zeros(len(c.there.conversations), bool)
     translated[t.outside_row[(t.kind != 0) & (t.hairpin == 0) & (t.ended == 0)]] = True
-    both = c.here.packets.tcp_flags[f.here] & c.there.packets.tcp_flags[f.there] & 4 != 0
-    tcp = c.here.packets.flags[f.here] & c.there.packets.flags[f.there] & int(Flag.TCP) != 0
-    member = c.there.conversation[f.there]
-    rows = rows_of(both & tcp & (c.matches.hairpin[f.match] == 0) & (member >= 0) & translated[np.maximum(member, 0)])
+    one = np.flatnonzero(c.matches.hairpin[f.match] == 0)
+    i, j = f.here[one], f.there[one]
+    both = c.here.packets.tcp_flags[i] & c.there.packets.tcp_flags[j] & 4 != 0
+    tcp = c.here.packets.flags[i] & c.there.packets.flags[j] & int(Flag.TCP) != 0
+    member = c.there.conversation[j]
+    rows = one[rows_of(both & tcp & (member >= 0) & translated[np.maximum(member, 0)])].tolist()
     if rows:
         return Case(MET, "resets of translated connections passed, translated", f.here[rows].tolist(), f.there[rows].tolist())
     return untested("no reset of a translated connection passed")

@@ -127,11 +127,16 @@ def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> 
         earlier = bisect_left(begun[doors[k]], times[k])
         latest = live[doors[k]][max(0, earlier - MOST) : earlier]
         alive[k] = [j for j in latest if _alive(s, t, j, times[k], frames)]
+    # One of several alike that cannot be told apart got in, too: something from the same remote endpoint was seen inside.
+    inner, lone = crossing.here.conversations, np.array(list(crossing.unmatched_here), np.int64)
+    came = [np.concatenate(two) for two in ((inner.proto[lone], c.proto[rows]), (inner.a[lone], by), (inner.a_port[lone], by_port))]
+    origin = numbers(*came)
+    blurred = np.isin(origin[len(lone) :], origin[: len(lone)]) & ~got_in
     # Somebody got in though no host inside was using it: a door set up for that.
     forwarded = {doors[k] for k in candidates if got_in[k] and not alive[k]}
     for k in candidates:
         partners = alive[k]
-        if not partners or doors[k] in forwarded:
+        if not partners or doors[k] in forwarded or blurred[k]:
             continue
         known = [(s.remote[j] == by[k]).all() for j in partners]
         if not any(known) and (doors[k], *by[k].tolist()) in asked:

@@ -11,7 +11,7 @@ from ..table import Array
 from ..wire import Flag, Packets
 from .session import GRACE_NS, TCP, UDP, numbers
 from .translation import Translations
-from .watch import Watch
+from .watch import SETTLE_NS, Watch
 
 UNREACHABLE = ((1, 3), (58, 1))
 """(protocol, type) of ICMP destination unreachable."""
@@ -100,7 +100,7 @@ def _errors(crossing: Crossing, here: Array, there: Array, translated: Array, se
         kind = _kind(a, i)
         # An error goes to whom the quoted packet came from: at the inner point that is a host inside, or one outside.
         inside_asked = (outer.quoted.src[q] == b.dst[j]).all() and not (inner.quoted.src[p] == outer.quoted.src[q]).all()
-        same = kind == _kind(b, j)
+        same = kind == _kind(b, j) or kind[0] != b.proto[j]  # between IPv4 and IPv6 types change (RFC 7915 4.2, 5.2)
         if inside_asked:
             restored = same and bool((inner.quoted.src[p] == a.dst[i]).all())
             beyond = not bool((outer.quoted.dst[q] == b.src[j]).all())
@@ -165,7 +165,7 @@ def _own(crossing: Crossing, met: Array, quiet: set[int], found: Passing) -> Non
     offset = crossing.clock.offset_ns
     if offset is None:
         return
-    first, last = crossing.there.first_ns - offset, crossing.there.last_ns - offset
+    first, last = crossing.there.first_ns - offset, crossing.there.last_ns - offset + SETTLE_NS
     for k in np.flatnonzero(~met[q.carrier] & (inner.about >= 0))[:MOST].tolist():
         i = int(q.carrier[k])
         told = (q.src[k] == a.dst[i]).all()
