@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
-from .nat import Inferred, Judged, Mappings, PortUse, Translations
+from .nat import Inferred, Judged, Likely, Mappings, PortUse, Translations
 from .replay import Forecast, Replay
 from .table import Array
 from .terms import Clock, Finding
@@ -33,6 +33,8 @@ class Box:
     """What entered, played through the model that was inferred; None for a box that translates nothing."""
     assumed: list[str] = field(default_factory=list)
     """Questions that this model leaves free."""
+    likely: Likely | None = None
+    """Known NATs in the order of how well they fit; None for a box that translates nothing."""
     requirements: list[Judged] = field(default_factory=list)
     """What the captures say about the RFCs' requirements; nothing for a box that translates nothing."""
 

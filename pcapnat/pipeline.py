@@ -11,7 +11,7 @@ from . import kernel
 from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, conformance, infer, leaks, mappings, modelled, port_use, translations, turned
+from .nat import box_kind, conformance, infer, leaks, likely, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
 from .replay import forecast, replay
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
@@ -179,6 +179,7 @@ def _box(here: Port, there: Port) -> Box:
         model = modelled(behavior, crossed, len(box.leaks))
         box.replay, box.assumed = replay(crossing, model.behavior), model.assumed
         box.requirements = conformance(crossing, crossed, behavior)
+        box.likely = likely(crossing, crossed, behavior, len(box.leaks))
     return box
 
 

@@ -7,6 +7,7 @@ from .case import Verdict
 from .conformance import Judged, conformance
 from .inference import Inferred, infer
 from .inferred import Modelled, modelled
+from .likely import Likely, Ranked, likely
 from .mapping import Mappings, PortUse, mappings, port_use
 from .translation import KINDS, Translations, box_kind, leaks, translations, turned
 
@@ -15,14 +16,17 @@ __all__ = [
     "Inferred",
     "Judged",
     "Modelled",
+    "Likely",
     "Mappings",
     "PortUse",
+    "Ranked",
     "Translations",
     "Verdict",
     "box_kind",
     "conformance",
     "infer",
     "leaks",
+    "likely",
     "mappings",
     "modelled",
     "port_use",

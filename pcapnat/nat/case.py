@@ -13,7 +13,7 @@ from ..flow import Crossing, protocol_name
 from ..table import Array
 from .inference import Evidence, Inferred
 from .passing import Passing
-from .session import Sessions
+from .session import Sessions, crossed_until
 from .translation import Translations
 
 
@@ -44,7 +44,11 @@ class Facts:
     crossing: Crossing
     t: Translations
     found: Inferred
-    passing: Passing
+
+    @property
+    def passing(self) -> Passing:
+        """Errors and fragments."""
+        return self.found.evidence.passing
 
     @property
     def evidence(self) -> Evidence:
@@ -54,14 +58,7 @@ class Facts:
     @cached_property
     def sessions(self) -> Sessions:
         """The sessions, each until its last frame that crossed: what came later may have met no mapping."""
-        s, c = self.evidence.sessions, self.crossing
-        last = np.full(len(c.there.conversations), -1, np.int64)
-        rows = c.frames.there[c.matches.hairpin[c.frames.match] == 0]
-        member = c.there.conversation[rows]
-        np.maximum.at(last, member[member >= 0], c.there.packets.time_ns[rows[member >= 0]])
-        until = last[self.t.outside_row[s.row]]
-        part = {name: getattr(s, name) for name in s.columns}
-        return type(s)(**{**part, "last_ns": np.where(until >= 0, until, s.first_ns)})
+        return crossed_until(self.crossing, self.t, self.evidence.sessions)
 
     def of(self, proto: int) -> Sessions:
         """The sessions of one protocol."""

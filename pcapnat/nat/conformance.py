@@ -18,7 +18,6 @@ from .case import Case, Facts, Judge, Verdict, name_of, rows_of, untested
 from .conformance_errors import ERRORS
 from .inference import Inferred
 from .keeping import ADDRESS, INDEPENDENT, PORT, sharing
-from .passing import passing
 from .portchoice import ELSE_SEQUENTIAL, PRESERVE, RANDOM, SEQUENTIAL, parity
 from .requirements import REQUIREMENTS, Requirement
 from .session import TCP, UDP, Sessions, numbers
@@ -40,7 +39,7 @@ class Judged:
 
 def conformance(crossing: Crossing, t: Translations, found: Inferred) -> list[Judged]:
     """A verdict on each requirement, in the order of the table."""
-    facts = Facts(crossing, t, found, passing(crossing, t, found.evidence.watch))
+    facts = Facts(crossing, t, found)
     cases: dict[str, Case] = {}
     for row in REQUIREMENTS:
         judge = JUDGES.get(row.id)

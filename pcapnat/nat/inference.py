@@ -14,6 +14,7 @@ from .fields import fields_changed
 from .filtering import Knocks, filtering, filtering_of, knocks_at
 from .idle import Interval, Silence, timeouts
 from .keeping import PORT, Tally, mapping_of, one_word, sharing, tallies
+from .passing import Passing, passing
 from .portchoice import PRESERVE, RANDOM, ports
 from .refresh import Refresh, refresh
 from .session import Sessions, sessions
@@ -41,6 +42,7 @@ class Evidence:
     refresh: Refresh
     unturned: dict[int, list[int]]
     """Conversations inside for a forwarded port's outside endpoint that did not come back in."""
+    passing: Passing
 
 
 @dataclass(frozen=True)
@@ -117,5 +119,7 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
         refresh_outbound=refreshed.outbound,
         refresh_inbound=refreshed.inbound,
         fields_changed=fields_changed(crossing),
-        evidence=Evidence(s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost),
+        evidence=Evidence(
+            s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost, passing(crossing, t, seen)
+        ),
     )

@@ -21,6 +21,7 @@ from ..terms import Clock, Reason
 from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
+from .likelytext import likely_json
 from .passage import passage_json
 from .replayjson import replay_json
 from .requirementpage import judged_json
@@ -244,7 +245,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
         **passage_json(box),
-        "behavior": {**behavior(box.behavior), "requirements": judged_json(box.requirements)},
+        "behavior": {**behavior(box.behavior), "requirements": judged_json(box.requirements), **likely_json(box.likely)},
         "replay": _replay(box),
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),
