@@ -29,8 +29,10 @@ UNSEEN = 0.2
 """Share of ports that others, whom no capture shows, may have taken."""
 HOST_RANGES = ((32768, 60999), (49152, 65535), (10000, 65535), (1024, 65535))
 """What operating systems give to sockets: Linux, Windows and macOS, FreeBSD, others."""
-FEW = 2_000
+FEW = 1_000
 """Mappings that blocks of every size are fitted to."""
+HOPELESS = 40
+"""Ports in others' blocks after which no more are looked at."""
 EARLY_BITS = 4
 """What it costs to open another block while there is much room in those one has."""
 MOST = 20_000
@@ -64,6 +66,13 @@ class PortFacts:
     """The ports of mappings made from inside, with what is asked about them for every NAT. made: in the order of creation."""
 
     made: Sessions
+    tried: dict[tuple[int, int, int], tuple[float, int, int]] = field(default_factory=dict)
+    """Blocks that were fitted already, by size, start and how many a host may have."""
+
+    @cached_property
+    def first(self) -> PortFacts:
+        """The first few."""
+        return PortFacts(self.made.take(slice(0, FEW)))
 
     @cached_property
     def inside(self) -> Array:
@@ -240,10 +249,12 @@ def _sequential(facts: PortFacts, size: int, soft: bool, fit: Fit) -> float:
 def _blocks(b: NatBehavior, facts: PortFacts, soft: bool, fit: Fit) -> float:
     """Bits that blocks cost, of its own size or of another one that NATs offer."""
     found = []
-    some = PortFacts(facts.made.take(slice(0, FEW)))
+    some = facts.first
     for size in dict.fromkeys((b.block_size, *SIZES)):
         for start in dict.fromkeys((b.port_ranges[0].low, 0)):
-            bits, bad, opened = _in_blocks(some, size, start, b.blocks_per_host)
+            if (key := (size, start, b.blocks_per_host)) not in some.tried:
+                some.tried[key] = _in_blocks(some, *key)
+            bits, bad, opened = some.tried[key]
             chance = 0.01**bad * at_least(opened, len(some.made), UNSEEN)
             other = 0.0 if size == b.block_size else 6.0
             found.append((bits + other - math.log2(max(chance, 1e-30)), bits + other, chance, size, bad))
@@ -251,7 +262,7 @@ def _blocks(b: NatBehavior, facts: PortFacts, soft: bool, fit: Fit) -> float:
             break
     _, bits, chance, size, bad = min(found)
     bits *= len(facts.made) / len(some.made)
-    fit.test(chance, f"hosts have no blocks of ports of their own: {bad} of {len(some.made)} ports are amid another host's", soft)
+    fit.test(chance, f"hosts have no blocks of ports of their own: {bad} ports are amid another host's", soft)
     if chance >= DOUBTFUL and size != b.block_size:
         fit.costs(0, f"blocks of {size} ports would have to be set, by default they have {b.block_size}")
     return bits
@@ -273,6 +284,8 @@ def _in_blocks(facts: PortFacts, size: int, start: int, most: int) -> tuple[floa
     for k, (where, who, port, begins, ends) in enumerate(
         zip(place, user, facts.outside.tolist(), m.first_ns.tolist(), m.until_ns().tolist(), strict=True)
     ):
+        if bad > HOPELESS:
+            return 16.0 * len(m), bad, early
         block = (where, (port - start) // size)
         holder = owner.get(block)
         if holder == who:
