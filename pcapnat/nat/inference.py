@@ -14,7 +14,7 @@ from .fields import fields_changed
 from .filtering import Knocks, filtering, filtering_of, knocks_at
 from .idle import Interval, Silence, timeouts
 from .keeping import PORT, Tally, mapping_of, one_word, sharing, tallies
-from .passing import Passing, passing
+from .passing import Passing, errors_finding, fragments_finding, passing
 from .portchoice import PRESERVE, RANDOM, ports
 from .refresh import Refresh, refresh
 from .session import Sessions, sessions
@@ -59,12 +59,15 @@ class Inferred:
     parity: Finding[bool]
     contiguity: Finding[bool]
     block_size: Finding[int]
+    allocation: Finding[dict[str, Any]]
     hairpin: Finding[str]
     udp_idle_s: Finding[Interval]
     udp_reply_idle_s: Finding[Interval]
     tcp_idle_s: Finding[Interval]
     tcp_transitory_idle_s: Finding[Interval]
     icmp_idle_s: Finding[Interval]
+    icmp_errors: Finding[str]
+    fragments: Finding[str]
     refresh_outbound: Finding[bool]
     refresh_inbound: Finding[bool]
     fields_changed: Finding[dict[str, Any]]
@@ -98,6 +101,7 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
     knocked = knocks_at(crossing, t, s, seen) if seen is not None and len(s) else {}
     filters = {proto: filtering_of(k, seen) for proto, k in sorted(knocked.items())} if seen is not None else {}
     refreshed = refresh(t, course, idle, seen)
+    crossed = passing(crossing, t, seen)
     turned, lost = hairpin(t, np.unique(s.outside, axis=0)), unturned(crossing, t, seen)
     if turned.value is None and not turned.against and lost:
         turned = Finding(
@@ -114,12 +118,13 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
         parity=used.parity,
         contiguity=used.contiguity,
         block_size=used.block_size,
+        allocation=used.allocation,
         hairpin=turned,
         **{f.name: getattr(idle, f.name) for f in fields(idle) if f.name != "proofs"},
+        icmp_errors=errors_finding(crossed, seen),
+        fragments=fragments_finding(crossed),
         refresh_outbound=refreshed.outbound,
         refresh_inbound=refreshed.inbound,
         fields_changed=fields_changed(crossing),
-        evidence=Evidence(
-            s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost, passing(crossing, t, seen)
-        ),
+        evidence=Evidence(s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost, crossed),
     )

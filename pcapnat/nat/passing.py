@@ -8,6 +8,7 @@ import numpy as np
 
 from ..flow import Crossing
 from ..table import Array
+from ..terms import Finding
 from ..wire import Flag, Packets
 from .session import GRACE_NS, TCP, UDP, numbers
 from .translation import Translations
@@ -232,3 +233,25 @@ def _end(p: Packets, rows: Array) -> int:
             return 0
         covered = max(covered, at + n)
     return end
+
+
+def errors_finding(p: Passing, seen: Watch | None) -> Finding[str]:
+    """What becomes of ICMP errors about mappings (RFC 5508 4.2): "translated", "quote-unchanged", or "dropped"."""
+    crossed = p.inward + p.outward
+    good = sum(e.restored for e in crossed)
+    note = f"{len(p.inward)} from outside and {len(p.outward)} from inside passed, {good} of them with the quoted packet as it must be"
+    note += f"; {len(p.refused)} from outside about mappings in use did not get in"
+    if crossed and good == len(crossed):
+        return Finding("translated", good, len(p.refused), note)
+    if crossed:
+        return Finding("quote-unchanged" if not good else None, len(crossed) - good, good, note)
+    if p.refused and seen is not None and seen.beyond_loss(len(p.refused)):
+        return Finding("dropped", len(p.refused), 0, note)
+    return Finding(None, 0, 0, note)
+
+
+def fragments_finding(p: Passing) -> Finding[str]:
+    """What becomes of fragments (RFC 4787 11), in the words of RFC 8512's fragment-behavior; only "any-order" can be told for sure."""
+    passed = len(p.ordered) + len(p.unordered)
+    note = f"{passed} datagrams in fragments passed whole, {len(p.unordered)} of them came out of order"
+    return Finding("any-order" if p.unordered else None, len(p.unordered), 0, note)
