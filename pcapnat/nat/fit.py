@@ -45,20 +45,31 @@ class Fit:
 
     bits: float = 0.0
     supports: list[str] = field(default_factory=list)
-    objections: list[str] = field(default_factory=list)
+    costly: list[tuple[float, str]] = field(default_factory=list)
+    """What speaks against it, with the bits it costs."""
     fatal: list[str] = field(default_factory=list)
+    """What it does not do."""
+
+    @property
+    def objections(self) -> tuple[str, ...]:
+        """All that speaks against it, the weightiest first."""
+        return (*self.fatal, *(says for _, says in sorted(self.costly, key=lambda cost: -cost[0])))
 
     def test(self, chance: float, says: str, soft: bool = False) -> None:
         """Something that this NAT does with such a probability. soft: what it does is not known well enough to be excluded for it."""
         if chance >= DOUBTFUL:
             return
-        self.bits += math.log2(max(chance, 1e-30))
-        (self.fatal if chance < SURELY_NOT and not soft else self.objections).append(says)
+        cost = -math.log2(max(chance, 1e-30))
+        self.bits -= cost
+        if chance < SURELY_NOT and not soft:
+            self.fatal.append(says)
+        else:
+            self.costly.append((cost, says))
 
     def costs(self, bits: float, says: str) -> None:
         """Something that takes an explanation, and has one."""
         self.bits -= bits
-        self.objections.append(says)
+        self.costly.append((bits, says))
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def rank(seen: Seen) -> Likely:
         if not out or last - fit.bits > EQUAL or bool(fit.fatal) != (out[-1].verdict == EXCLUDED):
             place, last = k + 1, fit.bits
         verdict = EXCLUDED if fit.fatal else UNLIKELY if behind > FACTOR else CONSISTENT
-        out.append(Ranked(name, verdict, place, round(max(behind, 0.0), 1), tuple(fit.supports), (*fit.fatal, *fit.objections)))
+        out.append(Ranked(name, verdict, place, round(max(behind, 0.0), 1), tuple(fit.supports), fit.objections))
     return Likely(out, _which(out, len(seen.sessions)))
 
 
@@ -177,7 +177,7 @@ def _which(ranked: list[Ranked], n: int) -> Finding[list[str]]:
     for r in fitting:
         groups.setdefault(r.rank, []).append(r.name)
     parts = [_list(names) + (" (which fit equally)" if len(names) > 1 else "") for names in groups.values()]
-    says = "consistent with " + "; less well with ".join(parts)
+    says = f"consistent with {parts[0]}" + (f"; less well with {', then '.join(parts[1:])}" if parts[1:] else "")
     if len(fitting) > MANY:
         says = f"consistent with {len(fitting)} of {len(ranked)} known NATs"
     return Finding([r.name for r in fitting], n, 0, f"{says}. {_why(ranked)}".strip())
