@@ -113,14 +113,18 @@ def unturned(crossing: Crossing, t: Translations, seen: Watch | None) -> dict[in
     came = np.flatnonzero((t.from_outside == 1) & (t.kind >> 1 == 1) & (t.hairpin == 0) & (t.outside_dport >= 0) & (t.ended == 0))
     if not len(rows) or not len(came) or seen is None:
         return {}
-    asked = numbers(
-        np.concatenate([c.proto[rows], t.proto[came]]),
-        np.concatenate([c.b[rows], t.outside_dst[came]]),
-        np.concatenate([c.b_port[rows], t.outside_dport[came]]),
-    )
-    at_door = np.isin(asked[: len(rows)], asked[len(rows) :]) & np.isin(c.proto[rows], (TCP, UDP)) & (c.client()[rows] == 0)
+
+    def towards(address: Array, port: Array) -> Array:
+        asked = numbers(*(np.concatenate(two) for two in ((c.proto[rows], t.proto[came]), (c.b[rows], address), (c.b_port[rows], port))))
+        return np.isin(asked[: len(rows)], asked[len(rows) :])
+
+    # One that came back in and was not recognised looks like any other conversation to the host behind the door.
+    blurred = set(c.proto[rows[towards(t.inside_dst[came], t.inside_dport[came])]].tolist())
+    at_door = towards(t.outside_dst[came], t.outside_dport[came]) & np.isin(c.proto[rows], (TCP, UDP)) & (c.client()[rows] == 0)
     reset = c.marks[rows] >> (RST_LETTER + 16) & 1 == 1
     refused = (c.packets_ba[rows] == 0) | (reset & (c.marks[rows] >> (SYNACK_LETTER + 16) & 1 == 0))
     lost = rows[at_door & refused]
     found = {proto: lost[c.proto[lost] == proto].tolist() for proto in (TCP, UDP)}
-    return {proto: mine for proto, mine in found.items() if mine and seen.beyond_loss(int(c.packets_ab[mine].sum()))}
+    return {
+        proto: mine for proto, mine in found.items() if mine and proto not in blurred and seen.beyond_loss(int(c.packets_ab[mine].sum()))
+    }
