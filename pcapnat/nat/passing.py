@@ -101,7 +101,7 @@ def _errors(crossing: Crossing, here: Array, there: Array, translated: Array, se
         kind = _kind(a, i)
         # An error goes to whom the quoted packet came from: at the inner point that is a host inside, or one outside.
         inside_asked = (outer.quoted.src[q] == b.dst[j]).all() and not (inner.quoted.src[p] == outer.quoted.src[q]).all()
-        same = kind == _kind(b, j) or kind[0] != b.proto[j]  # between IPv4 and IPv6 types change (RFC 7915 4.2, 5.2)
+        same = kind == _kind(b, j) or kind[0] != int(b.proto[j])  # between IPv4 and IPv6 types change (RFC 7915 4.2, 5.2)
         if inside_asked:
             restored = same and bool((inner.quoted.src[p] == a.dst[i]).all())
             beyond = not bool((outer.quoted.dst[q] == b.src[j]).all())
@@ -238,7 +238,7 @@ def _end(p: Packets, rows: Array) -> int:
 def errors_finding(p: Passing, seen: Watch | None) -> Finding[str]:
     """What becomes of ICMP errors about mappings (RFC 5508 4.2): "translated", "quote-unchanged", or "dropped"."""
     crossed = p.inward + p.outward
-    good = sum(e.restored for e in crossed)
+    good = sum(1 for e in crossed if e.restored)
     note = f"{len(p.inward)} from outside and {len(p.outward)} from inside passed, {good} of them with the quoted packet as it must be"
     note += f"; {len(p.refused)} from outside about mappings in use did not get in"
     if crossed and good == len(crossed):
