@@ -283,6 +283,15 @@ def _own_timer(facts: Facts) -> Case:
     return untested("no silence tells established connections from others")
 
 
+def _limited(facts: Facts) -> Case:
+    f = facts.found.ports_per_host
+    if f.value is None:
+        return untested(f"a limit shows only when it is reached: {f.note}")
+    s = facts.sessions
+    crowd = np.argmax(np.bincount(numbers(s.inside)))
+    return facts.case(MET, f.note, s.row[np.flatnonzero(numbers(s.inside) == crowd)[:MOST_FRAMES]].tolist())
+
+
 def _overlapping(facts: Facts) -> Case:
     f = facts.found.port_overloading
     return untested(f"{'it does' if f.value else 'it does not' if f.value is False else 'not seen'}: {f.note}")
@@ -312,6 +321,7 @@ JUDGES: dict[str, Judge] = {
     "RFC5382 REQ-8a": partial(_hairpin, TCP, True),
     "RFC5508 REQ-2": partial(_timer, {"icmp_idle_s": 60.0}, ("icmp_idle_s",)),
     "RFC6888 REQ-2": _pooling,
+    "RFC6888 REQ-4": _limited,
     "RFC6888 REQ-7": partial(_filtering, (UDP, TCP)),
     "RFC6888 REQ-8": _reuse,
     "RFC6888 REQ-15": _ports,

@@ -16,6 +16,7 @@ from .idle import Interval, Silence, timeouts
 from .keeping import PORT, Tally, mapping_of, one_word, sharing, tallies
 from .passing import Passing, errors_finding, fragments_finding, passing
 from .portchoice import PRESERVE, RANDOM, ports
+from .quota import quota
 from .refresh import Refresh, refresh
 from .session import Sessions, sessions
 from .translation import Translations
@@ -60,6 +61,7 @@ class Inferred:
     contiguity: Finding[bool]
     block_size: Finding[int]
     allocation: Finding[dict[str, Any]]
+    ports_per_host: Finding[int]
     hairpin: Finding[str]
     udp_idle_s: Finding[Interval]
     udp_reply_idle_s: Finding[Interval]
@@ -119,6 +121,7 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
         contiguity=used.contiguity,
         block_size=used.block_size,
         allocation=used.allocation,
+        ports_per_host=quota(crossing, s),
         hairpin=turned,
         **{f.name: getattr(idle, f.name) for f in fields(idle) if f.name != "proofs"},
         icmp_errors=errors_finding(crossed, seen),

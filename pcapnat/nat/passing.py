@@ -22,7 +22,7 @@ PROHIBITED = ((1, 3, 13), (1, 3, 10), (1, 3, 9), (1, 3, 1), (58, 1, 1))
 TOO_BIG = ((1, 3, 4), (58, 2, 0))
 MOST = 20_000
 """Errors and trains of fragments that are looked at."""
-FEW = 256
+FEW = 64
 """Errors that did not cross and are looked at: each costs a look through all frames."""
 REASSEMBLY_NS = 30_000_000_000
 

@@ -100,7 +100,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         ("REQ-1", "MUST", "what RFC 4787, 5382 and 5508 demand, for each protocol that it translates"),
         ("REQ-2", "MUST", "a subscriber has one outside address for all mappings by default (paired)"),
         ("REQ-3", "SHOULD", "nothing limits which addresses the pool is made of", CONFIGURED),
-        ("REQ-4", "MUST", "how many outside ports a subscriber has at a time is limited", "a limit shows only when it is reached"),
+        ("REQ-4", "MUST", "how many outside ports a subscriber has at a time is limited"),
         ("REQ-5", "SHOULD", "the memory that a subscriber takes is limited", CONFIGURED),
         ("REQ-6", "MUST", "translation can be switched off for some destinations", CONFIGURED),
         ("REQ-7", "RECOMMENDED", "filtering is endpoint-independent, or address-dependent"),

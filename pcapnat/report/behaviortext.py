@@ -20,6 +20,7 @@ QUESTIONS = {
     "port_overloading": "one outside port for several hosts",
     "parity": "even stays even",
     "contiguity": "neighbouring ports stay neighbours",
+    "ports_per_host": "sessions that a host may have",
     "hairpin": "hairpin",
     "udp_idle_s": "UDP timeout, unanswered",
     "udp_reply_idle_s": "UDP timeout, answered",

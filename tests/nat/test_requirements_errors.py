@@ -178,3 +178,16 @@ def test_port_control(tmp_path: Path) -> None:
     assert verdicts(found, "RFC6888 REQ-9") == ["met"]
     found, _ = play(tmp_path, TALK + asked[:1])
     assert verdicts(found, "RFC6888 REQ-9") == ["untested"]
+
+
+def test_a_quota(tmp_path: Path) -> None:
+    """A gets six sessions and no more while C and others get theirs; where all are refused, it is no quota."""
+    rows = [r for k in range(6) for r in talk(10 * k, 10, f"A:{5000 + k}", f"N:{7000 + 77 * k}")]
+    refused: list[Row] = [row(300 + 20 * k, f"A:{5100 + k}>B:3478 udp more-{k}", "") for k in range(8)]
+    others = [r for k in range(9) for r in talk(290 + 20 * k, 5, f"C:{6000 + k}", f"N:{9000 + 55 * k}")]
+    found, behavior = play(tmp_path, rows + refused + others)
+    assert behavior.ports_per_host.value == 6
+    assert verdicts(found, "RFC6888 REQ-4") == ["met"]
+    found, behavior = play(tmp_path, rows + refused + others[:2])
+    assert behavior.ports_per_host.value is None
+    assert verdicts(found, "RFC6888 REQ-4") == ["untested"]
