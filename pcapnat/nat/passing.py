@@ -68,6 +68,8 @@ def passing(crossing: Crossing, t: Translations, seen: Watch | None) -> Passing:
     f, m = crossing.frames, crossing.matches
     translated = np.zeros(len(crossing.there.conversations), bool)
     translated[t.outside_row[(t.kind != 0) & (t.hairpin == 0)]] = True
+    if not translated.any():
+        return found
     rows = np.flatnonzero(m.hairpin[f.match] == 0)
     a, b = crossing.here.packets, crossing.there.packets
     here, there = f.here[rows], f.there[rows]
