@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
-from .nat import Behind, Collisions, HostPorts, Inferred, Mappings, PortLoad, PortUse, Presence, Translations
+from .nat import Behind, Collisions, HostPorts, Inferred, Judged, Likely, Mappings, PortLoad, PortUse, Presence, Translations
 from .replay import Forecast, Replay
 from .table import Array
 from .terms import Clock, Finding
@@ -38,6 +38,10 @@ class Box:
     collisions: Collisions | None = None
     double_nat: Finding[bool] | None = None
     """Whether the addresses that it gives belong behind another NAT."""
+    likely: Likely | None = None
+    """Known NATs in the order of how well they fit; None for a box that translates nothing."""
+    requirements: list[Judged] = field(default_factory=list)
+    """What the captures say about the RFCs' requirements; nothing for a box that translates nothing."""
 
 
 @dataclass

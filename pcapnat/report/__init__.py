@@ -12,6 +12,7 @@ from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
 from .models import model_sections, models_json, models_sections
 from .replayjson import diff_json, replay_json
 from .replaytext import diff_sections, replay_section
+from .requirementpage import requirement_sections, requirements_json
 from .terminal import terminal
 from .words import Section
 
@@ -33,6 +34,8 @@ __all__ = [
     "models_sections",
     "replay_json",
     "replay_section",
+    "requirement_sections",
+    "requirements_json",
     "show_json",
     "socket_sections",
     "sockets_json",
