@@ -48,7 +48,7 @@ def diff(points: tuple[str, ...], through: str, style: str, write: str | None, l
       pcapnat diff inside.pcap outside.pcap --through winnat:ports=1024-2047,udp_idle=30 --format json
     """
     from .. import pipeline, report
-    from ..nat.chosen import chosen
+    from ..config import chosen
 
     behavior, told = chosen(through), Progress()
     found = pipeline.diff([replace(p, via=via, selection=selection) for p in parse_points(points)], behavior, told.say, told)
@@ -71,7 +71,7 @@ def replay(point: str, through: str, style: str, limit: int, via: str | None, se
       pcapnat replay inside.pcap --through linux-masquerade:ports=1024-2047
     """
     from .. import pipeline, report
-    from ..nat.chosen import chosen
+    from ..config import chosen
 
     behavior, told = chosen(through), Progress()
     found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told)
