@@ -76,7 +76,7 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
             static=fixed,
             nat64=_nat64(t),
             hairpin=Hairpin(found.hairpin.value) if found.hairpin.value else Hairpin.NONE,
-            router=_router(t) if found.hairpin.value == Hairpin.ROUTER_SOURCE.value else "",
+            router=router_seen(t) if found.hairpin.value == Hairpin.ROUTER_SOURCE.value else "",
             forwards=plain,
             udp_idle_s=_within(found.udp_idle_s),
             udp_reply_idle_s=_within(found.udp_reply_idle_s),
@@ -117,8 +117,8 @@ MOST_HOSTS = 256
 """More hosts than these are not listed one by one."""
 
 
-def _router(t: Translations) -> str:
-    """The address that hairpinned conversations reach their server from."""
+def router_seen(t: Translations) -> str:
+    """The address that hairpinned conversations reach their server from, "" if none was seen."""
     seen = t.outside_src[np.flatnonzero(t.hairpin == 1)]
     return text(int(seen[0, 0]), int(seen[0, 1])) if len(seen) else ""
 

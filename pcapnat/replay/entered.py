@@ -15,7 +15,8 @@ from ..address import text
 from ..flow import Crossing, Port
 from ..model import ERROR, NEITHER, NO_PORTS, PORTS, QUERY, Hint, Quotes, Side, Traffic
 from ..nat import mappings, translations
-from ..nat.behavior import MOST_STATIC, NatBehavior, Static
+from ..nat.behavior import MOST_STATIC, Hairpin, NatBehavior, Static
+from ..nat.inferred import router_seen
 from ..table import Array
 from ..wire import Flag
 
@@ -57,7 +58,9 @@ def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
         source = (t.kind & 1 != 0) & (t.from_outside == 0) & (t.hairpin == 0)
         seen = np.unique(t.outside_src[source], axis=0)
         behavior = replace(behavior, addresses=tuple(text(int(a[0]), int(a[1])) for a in seen[:MOST_STATIC]))
-    if not behavior.static:
+    if behavior.hairpin is Hairpin.ROUTER_SOURCE and not behavior.router:
+        behavior = replace(behavior, router=router_seen(t))
+    if not behavior.static and not behavior.complete:
         m, rows = mappings(t)
         first = rows[m.start] if len(m) else np.zeros(0, np.int64)
         fixed = np.flatnonzero((m.static == 1) & ((t.from_outside[first] == 1) | (t.hairpin[first] == 1)))[:MOST_STATIC]
