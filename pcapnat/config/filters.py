@@ -48,7 +48,9 @@ def _filters(row: list[Step], chain: Chain, hook: Hook, number: int, sides: Side
     made: list[Filter | None] = []
     for step in row:
         deed = step.rule.deed
-        action = {"accept": Action.ACCEPT, "drop": Action.DROP, "jump": Action.ENTER, "goto": Action.ENTER, "return": Action.SKIP}.get(deed.kind)
+        action = {"accept": Action.ACCEPT, "drop": Action.DROP, "jump": Action.ENTER, "goto": Action.ENTER, "return": Action.SKIP}.get(
+            deed.kind
+        )
         if deed.kind == "reject":
             action = Action.RESET if deed.answer == "tcp reset" else Action.ICMP
         if action is None:

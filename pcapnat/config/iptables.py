@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from itertools import product
 
 from ..nat.filters import STATES, STATUS
@@ -81,7 +80,9 @@ def _chain(table: str, name: str, policy: str, version: int) -> Chain:
     if table == "nat" and hook in ("postrouting", "input"):
         priority = 100
     kind = "nat" if table == "nat" else "filter"
-    return Chain(name, table if version == 4 else f"ip6 {table}", (version,), hook, kind, priority, "drop" if policy == "DROP" else "accept")
+    return Chain(
+        name, table if version == 4 else f"ip6 {table}", (version,), hook, kind, priority, "drop" if policy == "DROP" else "accept"
+    )
 
 
 def _rule(line: str, table: str, version: int, chains: dict[tuple[str, str, int], Chain], found: Ruleset) -> None:

@@ -48,7 +48,7 @@ def powershell(text: str, source: str) -> NatBehavior:
         else:
             unmodelled.append(f"{said}: it behaves otherwise than {printable(name)[:60]}")
             maps, lent = ([r for r in rows if str(r.get("natname", "")) != str(other.get("name", ""))] for rows in (maps, lent))
-    together = [n for n in nats if n is chosen or _times(n) == _times(chosen) and _filtering(n, []) == _filtering(chosen, [])]
+    together = [n for n in nats if n is chosen or (_times(n) == _times(chosen) and _filtering(n, []) == _filtering(chosen, []))]
     udp, tcp = _filtering(chosen, notes)
     if chosen.get("externalipinterfaceaddressprefix"):
         unmodelled.append(f"ExternalIPInterfaceAddressPrefix {printable(str(chosen['externalipinterfaceaddressprefix']))[:60]}: the address "
@@ -138,9 +138,7 @@ def _filtering(r: Record, notes: list[str]) -> tuple[Filtering, Filtering]:
     for name in ("udpfilteringbehavior", "tcpfilteringbehavior"):
         value = r.get(name)
         text = str(value).lower()
-        if value is None:
-            found.append(Filtering.ADDRESS_DEPENDENT)
-        elif text.startswith("addressdependent") or text == "1":
+        if value is None or text.startswith("addressdependent") or text == "1":
             found.append(Filtering.ADDRESS_DEPENDENT)
         elif text.startswith("endpointindependent") or text == "0":
             found.append(Filtering.ENDPOINT_INDEPENDENT)

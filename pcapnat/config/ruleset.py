@@ -173,12 +173,13 @@ def prefixes(low: int, high: int) -> list[str]:
     """The prefixes that together go from low to high."""
     if low == high:
         return [written(low)]
-    v4 = low >> 32 == 0xFFFF and high >> 32 == 0xFFFF
-    kind = ipaddress.IPv4Address if v4 else ipaddress.IPv6Address
-    first, last = (kind(n & 0xFFFFFFFF if v4 else n) for n in (low, high))
-    if first > last:
-        raise Wrong(f"{first} comes after {last}")
-    return [str(net) for net in ipaddress.summarize_address_range(first, last)]  # type: ignore[type-var]
+    if low > high:
+        raise Wrong(f"{written(low)} comes after {written(high)}")
+    if low >> 32 == 0xFFFF and high >> 32 == 0xFFFF:
+        first, last = (ipaddress.IPv4Address(n & 0xFFFFFFFF) for n in (low, high))
+        return [str(net) for net in ipaddress.summarize_address_range(first, last)]
+    begin, end = ipaddress.IPv6Address(low), ipaddress.IPv6Address(high)
+    return [str(net) for net in ipaddress.summarize_address_range(begin, end)]
 
 
 def number(text: object, most: int = 0xFFFF) -> int:

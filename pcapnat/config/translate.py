@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..nat.behavior import MOST_STATIC, Hairpin, Mapping, NatBehavior, Pooling, PortChoice, PortRange, Static
+from ..nat.behavior import MOST_STATIC, Hairpin, Mapping, NatBehavior, Pooling, PortChoice, PortRange, Source, Static
 from ..nat.presets import PRESETS
 from .filters import filters_of
 from .ruleset import Chain, Deed, Match, Ranges, Ruleset, Step, Wrong, prefix, prefixes, steps, written
@@ -154,27 +154,33 @@ def _source(reading: Reading) -> NatBehavior:
         for step, _, _ in reading.source:
             reading.leave(step, "not modelled: it is for neither TCP nor UDP")
         return replace(linux, port_choice=PortChoice.STATIC, mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT)
-    _, main, first = ported[0]
+    # The rule for most: one for all hosts, else the first. Those before it give single hosts or networks addresses of their own.
+    at = next((k for k, (_, _, m) in enumerate(ported) if _ranges(m, "src") is None), 0)
+    main, scope = ported[at][1], _ranges(ported[at][2], "src")
     sources: list[Ranges | None] = []
+    own: list[Source] = []
     icmp = False
     covered: set[int] = set()
     for step, deed, matches in reading.source:
         same = (deed.addresses, deed.ports, deed.flags) == (main.addresses, main.ports, main.flags)
-        carries = {p for p in (TCP, UDP) if _has(matches, p)}
-        if not same and carries - covered:
-            reading.leave(step, "not modelled: another source NAT rule gives addresses and ports")
-            continue
-        if any(_has(matches, p) for p in ICMPS):
-            if not carries - covered and deed.addresses not in (None, main.addresses):
-                reading.leave(step, "not modelled: another source NAT rule gives the addresses")
+        carries = {p for p in (TCP, UDP) if _has(matches, p)} - covered
+        hosts = _ranges(matches, "src")
+        if carries and not same:
+            own_address = deed.addresses and deed.addresses[0] == deed.addresses[1] and not deed.ports and deed.flags == main.flags
+            if not own_address or not hosts or _ranges(matches, "proto") or (step is not ported[0][0] and _overlap(hosts, scope)):
+                reading.leave(step, "not modelled: another source NAT rule gives addresses and ports")
                 continue
-            icmp = True
-        if same:
-            sources.append(_ranges(matches, "src"))
-        if _ranges(matches, "src") is None:
+            own += [Source(p, written(deed.addresses[0])) for low, high in hosts for p in prefixes(low, high)]  # type: ignore[index]
+        elif not carries and any(_has(matches, p) for p in ICMPS) and deed.addresses not in (None, main.addresses):
+            reading.leave(step, "not modelled: another source NAT rule gives the addresses")
+            continue
+        icmp = icmp or any(_has(matches, p) for p in ICMPS)
+        if carries or same:
+            sources.append(hosts)
+        if hosts is None:
             covered |= carries
     random = bool(main.flags & {"random", "fully-random"})
-    changed: dict[str, object] = {"icmp_queries": icmp}
+    changed: dict[str, object] = {"icmp_queries": icmp, "sources": tuple(own)}
     if random:
         changed |= {"mapping": Mapping.ADDRESS_AND_PORT_DEPENDENT, "port_choice": PortChoice.RANDOM, "keeps_any_port": False}
     if main.ports:
@@ -190,6 +196,11 @@ def _source(reading: Reading) -> NatBehavior:
     if missing:
         reading.notes.append(f"no rule translates {missing[0]}; the model does")
     return replace(linux, **changed)  # type: ignore[arg-type]
+
+
+def _overlap(hosts: Ranges, scope: Ranges | None) -> bool:
+    """Whether hosts are among those of another rule that is for some only."""
+    return scope is not None and any(low <= d and c <= high for low, high in hosts for c, d in scope)
 
 
 def _has(matches: tuple[Match, ...], proto: int) -> bool:
@@ -235,7 +246,7 @@ def _destinations(row: list[Step], chain: Chain, reading: Reading) -> None:
 def _netmap(step: Step, deed: Deed, matches: tuple[Match, ...], reading: Reading, outbound: bool) -> None:
     """A prefix moved to another: a 1:1 mapping."""
     moved = deed.of or next(iter(_ranges(matches, "src" if outbound else "dst") or ()), None)
-    ends = (prefix(*moved) if moved else None, prefix(*deed.addresses) if deed.addresses else None)
+    ends = (prefix(*moved) or "" if moved else "", prefix(*deed.addresses) or "" if deed.addresses else "")
     why = _narrow(tuple(m for m in matches if m.field != ("src" if outbound else "dst")))
     if not ends[0] or not ends[1] or why or _ranges(matches, "proto") or ("/" in ends[0]) != ("/" in ends[1]):
         reading.leave(step, "not modelled: only whole prefixes of one size are moved, for all protocols")

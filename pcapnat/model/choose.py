@@ -39,6 +39,8 @@ from .session import (
     SHARE,
     SHARES,
     SOURCE,
+    SOURCES,
+    SOURCES_END,
     STATICS,
     TUPLE,
     head,
@@ -294,6 +296,12 @@ def choose(
         pinned = True
     keys[e, 2] = pool[a, 0]
     keys[e, 3] = pool[a, 1]
+    for k in range(rules[SOURCES], rules[SOURCES_END]):
+        if (keys[2 * c, 0] & own[k, 2]) == own[k, 0] and (keys[2 * c, 1] & own[k, 3]) == own[k, 1]:
+            keys[e, 2] = own[k + rules[SOURCES_END] - rules[SOURCES], 0]
+            keys[e, 3] = own[k + rules[SOURCES_END] - rules[SOURCES], 1]
+            pinned = True
+            break
     if not pinned and rules[PAIRED]:
         m = head(HOST, c, 0, 0, groups, gmask, seed, keys, life, links, time, 0)
         if m >= 0:

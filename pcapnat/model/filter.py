@@ -21,7 +21,7 @@ LATER = 2
 
 
 def bars(filters: tuple[Filter, ...], t: Traffic, v: Verdicts) -> tuple[Array, Array]:
-    """(n,) bit s for every state in which rules stop a frame, the bit UNTRACKED if whatever its state; (5, n) the rule that does, -1 for none.
+    """(n,) bit s for every state in which rules stop a frame, UNTRACKED for any state; (5, n) the rule that does, -1 for none.
 
     v: what becomes of the frames without filter rules.
     """
@@ -100,7 +100,7 @@ class _Look:
             return _among((self.source if name == "src" else self.destination).__dict__[name][rows], c.ranges)
         if name == "flags":
             flags = t.tcp_flags[rows]
-            return np.logical_or.reduce([flags & mask == value for mask, value in c.ranges])
+            return np.asarray(np.logical_or.reduce([flags & mask == value for mask, value in c.ranges]))
         if name == "status":
             bits = self.status[rows]
             return np.asarray(bits & sum({1 << low for low, _ in c.ranges}) != 0)
@@ -114,7 +114,9 @@ class _Look:
             values = self.v.side[rows]
         else:
             values = getattr(t, {"entered": "side"}.get(name, name))[rows]
-        return np.logical_or.reduce([(values >= low) & (values <= high) for low, high in c.ranges] or [np.zeros(len(rows), bool)])
+        return np.asarray(
+            np.logical_or.reduce([(values >= low) & (values <= high) for low, high in c.ranges] or [np.zeros(len(rows), bool)])
+        )
 
 
 def _among(addresses: Array, ranges: tuple[tuple[int, int], ...]) -> Array:

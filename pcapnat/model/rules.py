@@ -75,7 +75,7 @@ def compile_rules(b: NatBehavior) -> Rules:
         raise ValueError("addresses: a model needs to know the outside address")
     static = _everywhere(b)
     statics, words = _statics(static)
-    prefixes = [*b.addresses, *[rule.outside for rule in static]]
+    prefixes = [*b.addresses, *[rule.outside for rule in static], *[pair.address for pair in b.sources]]
     own = [_prefix(text) for text in prefixes]
     rules = np.zeros(s.RULES, np.int64)
     if b.router:
@@ -87,6 +87,8 @@ def compile_rules(b: NatBehavior) -> Rules:
     if b.nat64:
         rules[s.NAT64] = len(own)
         own.append(_prefix(b.nat64))
+    rules[s.SOURCES], rules[s.SOURCES_END] = len(own), len(own) + len(b.sources)
+    own += [_prefix(pair.inside) for pair in b.sources] + [_prefix(pair.address) for pair in b.sources]
     for tcp, mapping, filtering in ((0, b.mapping, b.filtering), (1, b.mapping_tcp or b.mapping, b.filtering_tcp or b.filtering)):
         kinds = 0
         if mapping is not Mapping.ADDRESS_AND_PORT_DEPENDENT:

@@ -151,6 +151,14 @@ class Static:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Hosts of a prefix inside that leave with an outside address of their own, shared among them."""
+
+    inside: str
+    address: str
+
+
+@dataclass(frozen=True)
 class NatBehavior:
     """All parameters of a NAT. Times end in _s and are seconds; None means the general time named in the comment beside it."""
 
@@ -188,6 +196,8 @@ class NatBehavior:
     pooling: Pooling = Pooling.PAIRED
     inside: tuple[str, ...] = ()
     """Prefixes that are translated; none: every source that arrives inside."""
+    sources: tuple[Source, ...] = ()
+    """Hosts with other outside addresses than `addresses`; the first that fits counts."""
     router: str = ""
     """The NAT's own inside address."""
     static: tuple[Static, ...] = ()
@@ -282,6 +292,11 @@ class NatBehavior:
             raise ValueError("port_ranges: none")
         for rule in self.static:
             _check_static(rule)
+        if len(self.sources) > MOST_STATIC:
+            raise ValueError(f"sources: more than {MOST_STATIC} of them")
+        for pair in self.sources:
+            if _network("sources", pair.inside).version != _network("sources", pair.address).version:
+                raise ValueError(f"sources: {pair.inside} and {pair.address} are of two versions of IP")
 
     def seconds(self, name: str) -> float:
         """The time that counts for a field that may be None."""

@@ -31,7 +31,7 @@ from .presets import preset
 LARGEST = 1 << 20
 """Characters of a model file; one with four thousand static mappings has a third of that."""
 _HINTS = typing.get_type_hints(NatBehavior)
-FIELDS = {f.name: _HINTS[f.name] for f in fields(NatBehavior) if f.name not in ("filters", "complete", "unmodelled", "notes")}
+FIELDS = {f.name: _HINTS[f.name] for f in fields(NatBehavior) if f.name not in ("sources", "filters", "complete", "unmodelled", "notes")}
 
 
 def behavior(text: str, file: str = "model", under: NatBehavior | None = None) -> NatBehavior:

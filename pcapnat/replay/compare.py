@@ -152,6 +152,8 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     result.causes.sort(key=lambda c: -c.count)
     if e.unread:
         result.notes.append(f"{e.unread} frames whose headers are cut are left out")
+    if e.overheard:
+        result.notes.append(f"{e.overheard} frames are for other MAC addresses on its link than the box's: they are left out")
     if e.proxied:
         result.notes.append(f"{e.proxied} frames of TCP connections that the box ends are left out: it has others of its own behind it")
     return result

@@ -8,7 +8,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ..nat.behavior import NatBehavior, PortRange, Static
+from ..nat.behavior import NatBehavior, PortRange, Source, Static
 from ..nat.filters import Filter
 from ..nat.presets import Preset
 from .words import Section
@@ -60,7 +60,7 @@ def behavior_values(b: NatBehavior) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None and not (name in RULES and not value)}
 
 
-RULES = ("filters", "complete", "unmodelled", "notes")
+RULES = ("sources", "filters", "complete", "unmodelled", "notes")
 """What only the rules of a running NAT have."""
 
 
@@ -71,7 +71,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Filter):
         return str(value)
-    if isinstance(value, PortRange | Static):
+    if isinstance(value, PortRange | Static | Source):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     return value
 

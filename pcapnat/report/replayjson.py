@@ -28,7 +28,8 @@ def replay_json(replay: Replay, names: tuple[str, str]) -> dict[str, Any]:
         "unjudged": replay.unjudged,
         "causes": [_cause(c, replay) for c in replay.causes],
         "differences": [_difference(d) for d in replay.differences],
-        "notes": list(replay.notes),
+        "unmodelled": list(replay.behavior.unmodelled),
+        "notes": [*replay.notes, *replay.behavior.notes],
     }
 
 
