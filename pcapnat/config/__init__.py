@@ -4,5 +4,7 @@ May use nat and below. Reads the files that it is given and touches nothing else
 """
 
 from .chosen import chosen
+from .conntrack import Known, SessionTable, session_table
+from .truth import Example, Kind, Truth, compared
 
-__all__ = ["chosen"]
+__all__ = ["Example", "Kind", "Known", "SessionTable", "Truth", "chosen", "compared", "session_table"]

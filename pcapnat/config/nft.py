@@ -38,6 +38,8 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting", "ingress", "
 BESIDE = {"counter", "log", "comment"}
 """Statements that change no packet's way."""
 VERDICTS = ("accept", "drop", "return", "jump", "goto", "continue")
+LOST = ("MASQUERADE", "SNAT", "DNAT", "NETMAP", "REDIRECT")
+"""Translations by iptables, of which JSON holds nothing but the name (nftables 1.0)."""
 PORTED = {"tcp": 6, "udp": 17, "sctp": 132, "udplite": 136, "dccp": 33}
 Sets = dict[tuple[str, str, str], Any]
 
@@ -124,6 +126,8 @@ def _rules(rule: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> list[
         if not isinstance(e, dict) or len(e) != 1:
             raise Wrong("an expression is no object with one name")
         ((kind, body),) = e.items()
+        if kind == "xt" and isinstance(body, dict) and body.get("name") in LOST:
+            raise Wrong(f"{body['name']} was made by iptables, and nft does not tell its options: give the output of iptables-save")
         try:
             if kind == "match":
                 ways = _crossed(ways, _matches(body, key, sets))

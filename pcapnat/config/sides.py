@@ -19,6 +19,8 @@ class Sides:
     inside: frozenset[str]
     outside: frozenset[str]
     given: bool = False
+    known: bool = True
+    """Whether anything tells sides apart."""
 
     def of(self, matches: tuple[Match, ...], name: str) -> set[int] | None:
         """The sides (0 inside, 1 outside) that conditions on `iif` or `oif` leave; None if that is not known."""
@@ -33,7 +35,7 @@ class Sides:
 
     def meant(self, m: Match) -> set[int] | None:
         """The sides one condition leaves."""
-        if not self.outside:
+        if not self.known:
             return None
         found = {side for side, names in ((0, self.inside), (1, self.outside)) if any(_fits(n, m.names) for n in names)}
         if not m.negated:
@@ -43,9 +45,9 @@ class Sides:
 
     def notes(self) -> list[str]:
         """What was concluded, as a user reads it."""
-        if not self.outside:
+        if not self.known:
             return ["no rule tells which interface is outside: rules about interfaces are left out; outside_interface=NAME says it"]
-        said = f"outside is {_list(self.outside)}" + (f", inside is {_list(self.inside)}" if self.inside else "")
+        said = f"outside is {_list(self.outside) or 'any other interface'}" + (f", inside is {_list(self.inside)}" if self.inside else "")
         return [
             f"{said}, {'as given' if self.given else 'as the rules use them'}"
             + ("; if only one of these was captured, inside_interface=NAME says which" if len(self.inside) > 1 else "")
@@ -67,11 +69,12 @@ def found_sides(rules: Ruleset, nat: list[tuple[Chain, list[Step]]], inside: str
                 out |= came
                 within |= _names(matches, "iif", True)
     out -= within
+    known = bool(out or within or inside or outside)
     every = {n for c in rules.chains for r in c.rules for m in r.matches for n in m.names} - {"lo"}
     if outside:
         out = {outside}
     within = {inside} if inside else every - out
-    return Sides(frozenset(within - out), frozenset(out), bool(inside or outside))
+    return Sides(frozenset(within - out), frozenset(out), bool(inside or outside), known)
 
 
 def _names(matches: tuple[Match, ...], name: str, negated: bool) -> set[str]:

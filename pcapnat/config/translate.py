@@ -53,6 +53,7 @@ def behavior_of(rules: Ruleset, name: str, source: str, inside: str = "", outsid
             _destinations(row, chain, reading)
         elif any(step.rule.deed.kind in ("snat", "dnat", "masquerade", "redirect", "netmap") for step in row):
             reading.unmodelled.append(f"{chain.table} {chain.name}: translations of what the box itself sends or receives")
+    base = _source(reading)
     filters = filters_of(rules, sides, reading.unmodelled)
     for chain in rules.chains:
         reading.unmodelled += [f"{rule.says} (not modelled: {part.removeprefix('+')})" for rule in chain.rules for part in rule.unknown]
@@ -65,7 +66,7 @@ def behavior_of(rules: Ruleset, name: str, source: str, inside: str = "", outsid
         hairpin = Hairpin.INTERNAL_SOURCE
     if len(reading.static) > MOST_STATIC:
         raise Wrong(f"more than {MOST_STATIC} static mappings")
-    base = replace(_source(reading), name=name, source=source, static=tuple(reading.static), hairpin=hairpin if reading.turned else Hairpin.NONE,
+    base = replace(base, name=name, source=source, static=tuple(reading.static), hairpin=hairpin if reading.turned else Hairpin.NONE,
                    router=reading.router if reading.turned else "", filters=filters, complete=not rules.helpers)  # fmt: skip
     if rules.helpers:
         reading.notes.append("forwarded ports that no rule names are taken as seen: a helper opens them")
@@ -155,11 +156,15 @@ def _source(reading: Reading) -> NatBehavior:
             reading.leave(step, "not modelled: it is for neither TCP nor UDP")
         return replace(linux, port_choice=PortChoice.STATIC, mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT)
     # The rule for most: one for all hosts, else the first. Those before it give single hosts or networks addresses of their own.
-    at = next((k for k, (_, _, m) in enumerate(ported) if _ranges(m, "src") is None), 0)
+    for_all = [k for k, (_, _, m) in enumerate(ported) if _ranges(m, "src") is None]
+    size = {k: sum(high - low + 1 for low, high in _ranges(m, "src") or ()) for k, (_, _, m) in enumerate(ported)}
+    both = sorted((k for k, (_, _, m) in enumerate(ported) if _has(m, TCP) and _has(m, UDP)), key=lambda k: -size[k])
+    at = (for_all or both or [0])[0]
     main, scope = ported[at][1], _ranges(ported[at][2], "src")
     sources: list[Ranges | None] = []
     own: list[Source] = []
     icmp = False
+    after = [s for s, _, _ in ported[at + 1 :]]
     covered: set[int] = set()
     for step, deed, matches in reading.source:
         same = (deed.addresses, deed.ports, deed.flags) == (main.addresses, main.ports, main.flags)
@@ -167,7 +172,7 @@ def _source(reading: Reading) -> NatBehavior:
         hosts = _ranges(matches, "src")
         if carries and not same:
             own_address = deed.addresses and deed.addresses[0] == deed.addresses[1] and not deed.ports and deed.flags == main.flags
-            if not own_address or not hosts or _ranges(matches, "proto") or (step is not ported[0][0] and _overlap(hosts, scope)):
+            if not own_address or not hosts or _ranges(matches, "proto") or (step in after and _overlap(hosts, scope)):
                 reading.leave(step, "not modelled: another source NAT rule gives addresses and ports")
                 continue
             own += [Source(p, written(deed.addresses[0])) for low, high in hosts for p in prefixes(low, high)]  # type: ignore[index]
@@ -193,6 +198,8 @@ def _source(reading: Reading) -> NatBehavior:
         inside = [p for s in sources for low, high in s or () for p in prefixes(low, high)]
         changed["inside"] = tuple(dict.fromkeys(inside))
     missing = [name for name, p in (("TCP", TCP), ("UDP", UDP)) if not any(_has(m, p) for _, _, m in ported)]
+    if not icmp:
+        reading.notes.append("no rule translates ICMP: queries leave as they came")
     if missing:
         reading.notes.append(f"no rule translates {missing[0]}; the model does")
     return replace(linux, **changed)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 from ..analysis import Diff
 from ..replay import Cause, Difference, Kind, Replay
 from .models import behavior_values
+from .tabletext import table_json
 
 MOST_NUMBERS = 20
 """Frame numbers of one filter."""
@@ -79,6 +80,7 @@ def diff_json(diff: Diff) -> str:
     points = [{"name": p.name, "file": p.files[0], "files": list(p.files), "frames": len(p.packets)} for p in (c.here, c.there)]
     found = replay_json(diff.replay, (c.here.name, c.there.name))
     found["notes"] += diff.notes
+    found["table"] = table_json(diff.table) if diff.table else None
     # ASCII only, as all documents: names from captures may hold anything.
     return json.dumps({"schema": "pcapnat.diff/1", **found, "points": points}, separators=(",", ":"), ensure_ascii=True) + "\n"
 

@@ -7,6 +7,7 @@ from ..nat.behavior import NatBehavior
 from ..replay import Cause, Replay
 from ..terms import printable
 from .replayjson import cause_says, filters, of_cause
+from .tabletext import table_sections
 from .words import Section, plural
 
 
@@ -43,6 +44,7 @@ def unmodelled_sections(behavior: NatBehavior) -> list[Section]:
 def diff_sections(diff: Diff, limit: int) -> list[Section]:
     """The page `pcapnat diff` prints."""
     sections = replay_section(diff.replay, (diff.crossing.here.name, diff.crossing.there.name), limit)
+    sections += table_sections(diff.table, limit) if diff.table else []
     return sections + ([Section("Notes", diff.notes)] if diff.notes else [])
 
 
