@@ -13,7 +13,7 @@ from ..terms import PcapnatError, printable
 from .iptables import iptables
 from .nft import nft
 from .powershell import powershell
-from .ruleset import LARGEST, Wrong
+from .ruleset import LARGEST, RulesError
 from .translate import behavior_of
 
 INTERFACES = ("inside_interface", "outside_interface")
@@ -41,7 +41,7 @@ def chosen(said: str) -> NatBehavior:
             found = powershell(text, file)
         else:
             found = behavior_of(nft(text) if kind == "nft" else iptables(text), "custom", file, *names)
-    except Wrong as error:
+    except RulesError as error:
         raise PcapnatError(f"{printable(file)}: {printable(str(error))}") from None
     except ValueError as error:
         raise PcapnatError(f"{printable(file)}: no NAT can have these rules: {printable(str(error))}") from None

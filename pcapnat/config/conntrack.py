@@ -14,7 +14,7 @@ from pathlib import Path
 from ..address import parse
 from ..terms import PcapnatError, printable
 from .powershell import records
-from .ruleset import LARGEST, Wrong, number, protocol_number
+from .ruleset import LARGEST, RulesError, number, protocol_number
 
 MOST_SESSIONS = 1 << 22
 LONGEST = 1 << 12
@@ -71,19 +71,19 @@ def session_table(file: str) -> SessionTable:
                 begins_line = re.match(rb"\s*\[(?:\d+\.\d+\s*\]|NEW\]|UPDATE\]|DESTROY\])", head)
                 if not begins_line:
                     if len(head) > LARGEST:
-                        raise Wrong(f"larger than {LARGEST >> 20} MiB")
+                        raise RulesError(f"larger than {LARGEST >> 20} MiB")
                     code = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
                     _sessions(records(head.decode(code, "replace")), found)
                     return _some(found)
             if start == b"<":
                 if len(head) > LARGEST:
-                    raise Wrong(f"larger than {LARGEST >> 20} MiB")
+                    raise RulesError(f"larger than {LARGEST >> 20} MiB")
                 _flows(head.decode("utf-8", "replace"), found)
                 return _some(found)
             opened.seek(0)
             _lines((raw.decode("utf-8", "replace") for raw in iter(lambda: opened.readline(LONGEST + 1), b"")), found)
             return _some(found)
-    except (Wrong, ValueError) as error:
+    except (RulesError, ValueError) as error:
         raise PcapnatError(f"{name}: {printable(str(error))}") from None
     except OSError as error:
         raise PcapnatError(f"{name}: {(error.strerror or str(error)).lower()}") from None
@@ -91,7 +91,7 @@ def session_table(file: str) -> SessionTable:
 
 def _some(found: SessionTable) -> SessionTable:
     if not found.sessions:
-        raise Wrong("no table of sessions: neither conntrack's lines or xml nor Get-NetNatSession's JSON")
+        raise RulesError("no table of sessions: neither conntrack's lines or xml nor Get-NetNatSession's JSON")
     return found
 
 
@@ -100,14 +100,14 @@ def _lines(lines: Iterable[str], found: SessionTable) -> None:
     last: dict[tuple[Tuple, Tuple], Known] = {}
     for k, line in enumerate(lines, 1):
         if len(line) > LONGEST:
-            raise Wrong(f"line {k}: longer than {LONGEST} characters")
+            raise RulesError(f"line {k}: longer than {LONGEST} characters")
         if "src=" not in line or "mask-src=" in line:
             found.passed_over += bool(line.strip())
             continue
         try:
             when, event, known = _line(line, k)
-        except (Wrong, ValueError) as error:
-            raise Wrong(f"line {k}: {error}") from None
+        except (RulesError, ValueError) as error:
+            raise RulesError(f"line {k}: {error}") from None
         if not event:
             found.sessions.append(known)
         else:
@@ -124,7 +124,7 @@ def _lines(lines: Iterable[str], found: SessionTable) -> None:
                 seen.last_ns = when
                 del last[key]
         if len(found.sessions) > MOST_SESSIONS:
-            raise Wrong(f"more than {MOST_SESSIONS:,} sessions")
+            raise RulesError(f"more than {MOST_SESSIONS:,} sessions")
 
 
 EVENT = re.compile(r"\s*(?:\[(\d{1,12})\.(\d{1,9})\s*\])?\s*(?:\[(NEW|UPDATE|DESTROY)\])?\s*")
@@ -137,8 +137,8 @@ def _line(line: str, k: int) -> tuple[int | None, str, Known]:
     if vswitch:
         proto = protocol_number(vswitch[1])
         pair = [_tuple(proto, dict(p.split("=", 1) for p in vswitch[n].split(",") if "=" in p)) for n in (2, 3)]
-        state = re.search(r"state_orig=(\w+)", line)
-        return None, "", Known(pair[0], pair[1], state[1] if state else "", True, k)
+        phase = re.search(r"state_orig=(\w+)", line)
+        return None, "", Known(pair[0], pair[1], phase[1] if phase else "", True, k)
     head = EVENT.match(line)
     assert head  # everything in it is optional
     when = int(head[1]) * 1_000_000_000 + int(head[2].ljust(9, "0")) if head[1] else None
@@ -146,7 +146,7 @@ def _line(line: str, k: int) -> tuple[int | None, str, Known]:
     if words[:1] in (["ipv4"], ["ipv6"]):
         words = words[2:]
     if len(words) < 3:
-        raise Wrong("it ends early")
+        raise RulesError("it ends early")
     proto = number(words[1], 255)
     parts: list[dict[str, str]] = []
     before = []
@@ -154,14 +154,14 @@ def _line(line: str, k: int) -> tuple[int | None, str, Known]:
         name, sign, value = word.partition("=")
         if name == "src" and sign:
             if len(parts) == 2:
-                raise Wrong("three tuples")
+                raise RulesError("three tuples")
             parts.append({})
         if not parts:
             before.append(word)
         elif sign and not word.startswith("["):
             parts[-1].setdefault(name, value)
     if len(parts) != 2:
-        raise Wrong("not two tuples")
+        raise RulesError("not two tuples")
     state = next((w for w in before if w.isupper()), "")
     known = Known(_tuple(proto, parts[0]), _tuple(proto, parts[1]), state, "[UNREPLIED]" not in line, k)
     return when, head[3] or "", known
@@ -170,11 +170,11 @@ def _line(line: str, k: int) -> tuple[int | None, str, Known]:
 def _tuple(proto: int, words: dict[str, str]) -> Tuple:
     """src=, dst= and the ports or the identifier."""
     if "src" not in words or "dst" not in words:
-        raise Wrong("an address is missing")
+        raise RulesError("an address is missing")
     try:
         src, dst = parse(words["src"]), parse(words["dst"])
     except ValueError:
-        raise Wrong(f"{words['src'][:50]} or {words['dst'][:50]} is no address") from None
+        raise RulesError(f"{words['src'][:50]} or {words['dst'][:50]} is no address") from None
     if proto in QUERIES:
         at = number(words["id"]) if "id" in words else -1
         return proto, src, at, dst, at
@@ -185,14 +185,14 @@ def _tuple(proto: int, words: dict[str, str]) -> Tuple:
 def _flows(text: str, found: SessionTable) -> None:
     """conntrack -o xml. It ends without its last tag where it was cut off or is of events."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise Wrong("XML with declarations of its own is not read")
+        raise RulesError("XML with declarations of its own is not read")
     from xml.etree import ElementTree
 
     for k, flow in enumerate(re.finditer(r"<flow\b.*?</flow>", text, re.DOTALL), 1):
         try:
             tree = ElementTree.fromstring(flow[0])
         except ElementTree.ParseError as error:
-            raise Wrong(f"flow {k}: {error}") from None
+            raise RulesError(f"flow {k}: {error}") from None
         pair = []
         for way in ("original", "reply"):
             meta = tree.find(f"meta[@direction='{way}']")
@@ -205,18 +205,18 @@ def _flows(text: str, found: SessionTable) -> None:
                     words["id"] = words[name]
             try:
                 pair.append(_tuple(number(layer.get("protonum", ""), 255), words))
-            except Wrong as error:
-                raise Wrong(f"flow {k}: {error}") from None
+            except RulesError as error:
+                raise RulesError(f"flow {k}: {error}") from None
         if len(pair) != 2:
             found.passed_over += 1
             continue
-        state = tree.find("meta[@direction='independent']/state")
+        phase = tree.find("meta[@direction='independent']/state")
         found.events = found.events or "type" in tree.attrib
         if tree.get("type") in (None, "new") or not any((s.arrives, s.answer) == tuple(pair) for s in found.sessions[-64:]):
             answered = tree.find("meta[@direction='independent']/unreplied") is None
-            found.sessions.append(Known(pair[0], pair[1], (state.text or "") if state is not None else "", answered, k))
+            found.sessions.append(Known(pair[0], pair[1], (phase.text or "") if phase is not None else "", answered, k))
         if len(found.sessions) > MOST_SESSIONS:
-            raise Wrong(f"more than {MOST_SESSIONS:,} sessions")
+            raise RulesError(f"more than {MOST_SESSIONS:,} sessions")
 
 
 NAMES = ("internalsourceaddress", "internaldestinationaddress", "externalsourceaddress", "externaldestinationaddress")
@@ -236,12 +236,12 @@ def _sessions(given: Iterator[dict[str, object]], found: SessionTable) -> None:
                 try:
                     ends.append((parse(str(r[name])), -1 if at is None else number(at)))
                 except ValueError:
-                    raise Wrong(f"{name}: {str(r[name])[:50]} is no address") from None
-        except Wrong as error:
-            raise Wrong(f"object {k}: {error}") from None
+                    raise RulesError(f"{name}: {str(r[name])[:50]} is no address") from None
+        except RulesError as error:
+            raise RulesError(f"object {k}: {error}") from None
         (isrc, isp), (idst, idp), (esrc, esp), (edst, edp) = ends
         if proto in QUERIES:
             idp, edp = isp, esp
         found.sessions.append(Known((proto, isrc, isp, idst, idp), (proto, edst, edp, esrc, esp), "", True, k))
         if len(found.sessions) > MOST_SESSIONS:
-            raise Wrong(f"more than {MOST_SESSIONS:,} sessions")
+            raise RulesError(f"more than {MOST_SESSIONS:,} sessions")

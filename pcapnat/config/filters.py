@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..nat.filters import Action, Condition, Filter, Hook
-from .ruleset import MOST_RULES, Chain, Match, Ruleset, Step, Wrong, steps
+from .ruleset import MOST_RULES, Chain, Match, RulesError, Ruleset, Step, steps
 from .sides import Sides
 
 CONNTRACK, DESTINATION, SOURCE = -200, -100, 100
@@ -30,7 +30,7 @@ def filters_of(rules: Ruleset, sides: Sides, unmodelled: list[str]) -> tuple[Fil
         found += _filters(row, chain, hook, number, sides, unmodelled)
         number += 1
         if len(found) > MOST_RULES:
-            raise Wrong(f"more than {MOST_RULES} filter rules")
+            raise RulesError(f"more than {MOST_RULES} filter rules")
     return tuple(found)
 
 

@@ -22,9 +22,9 @@ from .ruleset import (
     Match,
     Ranges,
     Rule,
+    RulesError,
     Ruleset,
-    Unmodelled,
-    Wrong,
+    UnmodelledError,
     address,
     icmp_kind,
     number,
@@ -45,20 +45,20 @@ Sets = dict[tuple[str, str, str], Any]
 
 
 def nft(text: str) -> Ruleset:
-    """The ruleset. Wrong says which object of the list cannot be read."""
+    """The ruleset. RulesError says which object of the list cannot be read."""
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Wrong(f"no JSON: {printable(str(error))}") from None
+        raise RulesError(f"no JSON: {printable(str(error))}") from None
     objects = given.get("nftables") if isinstance(given, dict) else None
     if not isinstance(objects, list):
-        raise Wrong("JSON, but not of `nft -j list ruleset`")
+        raise RulesError("JSON, but not of `nft -j list ruleset`")
     found, sets, chains = Ruleset(), Sets(), dict[tuple[str, str, str], Chain]()
     for k, item in enumerate(objects):
         try:
             _object(item, found, sets, chains)
-        except (Wrong, TypeError, KeyError, AttributeError, IndexError) as error:
-            raise Wrong(f"object {k + 1}: {printable(_text(error))}") from None
+        except (RulesError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise RulesError(f"object {k + 1}: {printable(_text(error))}") from None
     for k, item in enumerate(objects):
         rule = item.get("rule") if isinstance(item, dict) else None
         if rule is None:
@@ -67,10 +67,10 @@ def nft(text: str) -> Ruleset:
             key = str(rule["family"]), str(rule["table"]), str(rule["chain"])
             if key in chains:
                 chains[key].rules += _rules(rule, key, sets)
-        except (Wrong, TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
-            raise Wrong(f"object {k + 1}, a rule: {printable(_text(error))}") from None
+        except (RulesError, TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
+            raise RulesError(f"object {k + 1}, a rule: {printable(_text(error))}") from None
         except RecursionError:
-            raise Wrong(f"object {k + 1}, a rule: nested too deep") from None
+            raise RulesError(f"object {k + 1}, a rule: nested too deep") from None
     found.chains = list(chains.values())
     return found
 
@@ -82,7 +82,7 @@ def _text(error: Exception) -> str:
 def _object(item: Any, found: Ruleset, sets: Sets, chains: dict[tuple[str, str, str], Chain]) -> None:
     """A set, map or chain; rules wait until all of these are known."""
     if not isinstance(item, dict) or len(item) != 1:
-        raise Wrong("not an object with one name")
+        raise RulesError("not an object with one name")
     ((kind, body),) = item.items()
     if kind == "metainfo" or kind == "table":
         return
@@ -95,13 +95,13 @@ def _object(item: Any, found: Ruleset, sets: Sets, chains: dict[tuple[str, str, 
             found.beside.append(f"chain {family} {table} {name}: {family} rules")
             return
         if hook and hook not in HOOKS:
-            raise Wrong(f"chain {name}: the hook {hook}")
+            raise RulesError(f"chain {name}: the hook {hook}")
         if hook in ("ingress", "egress"):
             found.beside.append(f"chain {family} {table} {name}: rules at {hook}")
             return
         priority = body.get("prio", 0)
         if isinstance(priority, bool) or not isinstance(priority, int):
-            raise Wrong(f"chain {name}: the priority {priority!r}")
+            raise RulesError(f"chain {name}: the priority {priority!r}")
         chains[family, table, name] = Chain(name, f"{family} {table}", VERSIONS[family], hook, str(body.get("type", "filter")), priority,
                                             str(body.get("policy", "accept")))  # fmt: skip
     elif kind == "ct helper":
@@ -115,7 +115,7 @@ def _rules(rule: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> list[
     """A rule as one or, where it tests several things at once or has a map of verdicts, several."""
     expressions = rule["expr"]
     if not isinstance(expressions, list):
-        raise Wrong("expr is no list")
+        raise RulesError("expr is no list")
     says = f"{key[1]} {key[2]}: {' '.join(said(e) for e in expressions)}"[:400]
     if rule.get("comment"):
         says += f' comment "{str(rule["comment"])[:80]}"'
@@ -124,10 +124,10 @@ def _rules(rule: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> list[
     unknown: list[str] = []
     for e in expressions:
         if not isinstance(e, dict) or len(e) != 1:
-            raise Wrong("an expression is no object with one name")
+            raise RulesError("an expression is no object with one name")
         ((kind, body),) = e.items()
         if kind == "xt" and isinstance(body, dict) and body.get("name") in LOST:
-            raise Wrong(f"{body['name']} was made by iptables, and nft does not tell its options: give the output of iptables-save")
+            raise RulesError(f"{body['name']} was made by iptables, and nft does not tell its options: give the output of iptables-save")
         try:
             if kind == "match":
                 ways = _crossed(ways, _matches(body, key, sets))
@@ -144,16 +144,16 @@ def _rules(rule: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> list[
             elif kind not in BESIDE:
                 # It does something else, or (limit, xt ...) decides whether the rule goes on.
                 told(kind, body, unknown)
-        except Unmodelled as error:
+        except UnmodelledError as error:
             unknown.append(str(error))
         if len(ways) > MOST_PARTS:
-            raise Wrong(f"stands for more than {MOST_PARTS} rules")
+            raise RulesError(f"stands for more than {MOST_PARTS} rules")
     return [Rule(tuple(m), deed, says, tuple(unknown)) for m, deed in ways]
 
 
 def _crossed(ways: list[tuple[list[Match], Deed]], more: list[tuple[Match, ...]]) -> list[tuple[list[Match], Deed]]:
     if len(ways) * len(more) > MOST_PARTS:
-        raise Wrong(f"stands for more than {MOST_PARTS} rules")
+        raise RulesError(f"stands for more than {MOST_PARTS} rules")
     return [(m + list(extra), deed) for (m, deed), extra in product(ways, more)]
 
 
@@ -162,13 +162,13 @@ def _elements(value: Any, key: tuple[str, str, str], sets: Sets) -> list[Any]:
     if isinstance(value, str) and value.startswith("@"):
         name = key[0], key[1], value[1:]
         if name not in sets:
-            raise Unmodelled(f"the set {value[:60]}, which is not listed")
+            raise UnmodelledError(f"the set {value[:60]}, which is not listed")
         value = sets[name]
     elif isinstance(value, dict) and "set" in value:
         value = value["set"]
     members = value if isinstance(value, list) else [value]
     if len(members) > MOST_PARTS:
-        raise Wrong(f"a set of more than {MOST_PARTS} elements")
+        raise RulesError(f"a set of more than {MOST_PARTS} elements")
     return [m["elem"]["val"] if isinstance(m, dict) and isinstance(m.get("elem"), dict) and "val" in m["elem"] else m for m in members]
 
 
@@ -176,11 +176,11 @@ def _matches(body: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> lis
     """A match as alternatives, each a conjunction."""
     left, op, right = body["left"], body.get("op", "=="), body["right"]
     if op not in ("==", "!=", "in", "<", ">", "<=", ">="):
-        raise Unmodelled(f"a comparison with {str(op)[:20]}")
+        raise UnmodelledError(f"a comparison with {str(op)[:20]}")
     members = _elements(right, key, sets)
     if isinstance(left, dict) and "concat" in left:
         if op == "!=":
-            raise Unmodelled("a joined key that must not be in a set")
+            raise UnmodelledError("a joined key that must not be in a set")
         return [tuple(m for part, value in zip(left["concat"], _joined(member), strict=True) for m in _match(part, "==", [value]))
                 for member in members]  # fmt: skip
     return [tuple(_match(left, op, members))]
@@ -188,7 +188,7 @@ def _matches(body: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> lis
 
 def _joined(member: Any) -> list[Any]:
     if not isinstance(member, dict) or not isinstance(member.get("concat"), list):
-        raise Unmodelled("a set of another kind than its key")
+        raise UnmodelledError("a set of another kind than its key")
     return list(member["concat"])
 
 
@@ -196,7 +196,7 @@ def _match(left: Any, op: str, members: list[Any]) -> list[Match]:
     """One field against alternatives, with what naming that field implies (the protocol of a port)."""
     negated = op == "!="
     if not isinstance(left, dict) or not left:
-        raise Unmodelled("what a match looks at")
+        raise UnmodelledError("what a match looks at")
     if "&" in left:
         return _flags(left["&"], op, members)
     ((kind, body),) = left.items()
@@ -206,15 +206,15 @@ def _match(left: Any, op: str, members: list[Any]) -> list[Match]:
         which = str(body["key"])
         table = {"state": STATES, "status": STATUS}.get(which)
         if table is None or any(not isinstance(m, str) or m not in table for m in members):
-            raise Unmodelled(f"ct {which} {', '.join(said(m) for m in members[:4])}")
+            raise UnmodelledError(f"ct {which} {', '.join(said(m) for m in members[:4])}")
         return [Match(which, tuple((table[m], table[m]) for m in members), negated=negated)]
     if kind == "fib":
         flags = body.get("flags", [])
         if body.get("result") == "type" and flags in ("daddr", ["daddr"]) and members == ["local"]:
             return [Match("local", negated=negated)]
-        raise Unmodelled(f"fib {said(body.get('flags', ''))} {body.get('result', '')}")
+        raise UnmodelledError(f"fib {said(body.get('flags', ''))} {body.get('result', '')}")
     if kind != "payload" or not isinstance(body, dict) or "protocol" not in body:
-        raise Unmodelled(said(left))
+        raise UnmodelledError(said(left))
     protocol, name = str(body["protocol"]), str(body["field"])
     if protocol in ("ip", "ip6") and name in ("saddr", "daddr"):
         version = Match("version", ((4, 4),) if protocol == "ip" else ((6, 6),))
@@ -232,28 +232,28 @@ def _match(left: Any, op: str, members: list[Any]) -> list[Match]:
     if protocol == "tcp" and name == "flags" and op in ("==", "!="):
         pairs = tuple((0xFF, _bits(m)) for m in members)
         return [Match("proto", ((6, 6),)), Match("flags", pairs, negated=negated)]
-    raise Unmodelled(f"{protocol} {name}")
+    raise UnmodelledError(f"{protocol} {name}")
 
 
 def _meta(key: str, op: str, members: list[Any]) -> list[Match]:
     negated = op == "!="
     if key in ("iifname", "iif", "oifname", "oif"):
         if not all(isinstance(m, str) for m in members):
-            raise Unmodelled(f"{key} by number")
+            raise UnmodelledError(f"{key} by number")
         return [Match(key[:3], names=tuple(members), negated=negated)]
     if key == "l4proto":
         return [Match("proto", tuple(_range(m, lambda x: (protocol_number(x),) * 2) for m in members), negated=negated)]
     versions = {"ipv4": 4, "ipv6": 6, "ip": 4, "ip6": 6, 2: 4, 10: 6}
     if key in ("nfproto", "protocol") and all(isinstance(m, str | int) and m in versions for m in members):
         return [Match("version", tuple((versions[m],) * 2 for m in members), negated=negated)]
-    raise Unmodelled(f"meta {key}")
+    raise UnmodelledError(f"meta {key}")
 
 
 def _flags(parts: Any, op: str, members: list[Any]) -> list[Match]:
     """tcp flags & mask == value."""
     left, mask = parts
     if left != {"payload": {"protocol": "tcp", "field": "flags"}} or op not in ("==", "!="):
-        raise Unmodelled(said({"&": parts}))
+        raise UnmodelledError(said({"&": parts}))
     bits = _bits(mask)
     return [Match("proto", ((6, 6),)), Match("flags", tuple((bits, _bits(m)) for m in members), negated=op == "!=")]
 
@@ -278,12 +278,12 @@ def _range(value: Any, read: Any) -> tuple[int, int]:
         low, high = value["range"]
         first, last = read(low)[0], read(high)[1]
         if first > last:
-            raise Wrong(f"{said(value)} goes backwards")
+            raise RulesError(f"{said(value)} goes backwards")
         return first, last
     if isinstance(value, dict) and "prefix" in value:
         return address(f"{value['prefix']['addr']}/{number(value['prefix']['len'], 128)}")
     if isinstance(value, dict | list):
-        raise Unmodelled(said(value))
+        raise UnmodelledError(said(value))
     found: tuple[int, int] = read(value)
     return found
 
@@ -304,7 +304,7 @@ def _vmap(body: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> Iterat
             value = value["elem"]["val"]
         ((kind, target),) = verdict.items()
         if kind not in VERDICTS:
-            raise Unmodelled(f"a map to {kind}")
+            raise UnmodelledError(f"a map to {kind}")
         deed = Deed("" if kind == "continue" else kind, str(target["target"]) if isinstance(target, dict) else "")
         left = body["key"]
         if isinstance(left, dict) and "concat" in left:
@@ -321,7 +321,7 @@ def _translation(kind: str, body: Any, key: tuple[str, str, str], sets: Sets) ->
     ports = _range(body["port"], lambda x: (port(x),) * 2) if "port" in body and not _is_map(body["port"]) else None
     where = body.get("addr")
     if "port" in body and ports is None:
-        raise Unmodelled("ports from a map")
+        raise UnmodelledError("ports from a map")
     if not _is_map(where):
         yield (), Deed(kind, addresses=None if where is None else _range(where, address), ports=ports, flags=flags)
         return

@@ -60,7 +60,7 @@ DECIDING = ("limit", "quota", "ct count", "meter", "set", "map", "xt", "tproxy",
 
 
 def told(kind: str, body: Any, unknown: list[str]) -> None:
-    """Note a statement that is not modelled: one that decides makes the rule unknown, others only change what the model does not look at."""
+    """Note a statement that is not modelled: one that decides makes the rule unknown, others change what the model does not look at."""
     text = said({kind: body})[:120]
     if kind == "xt" and isinstance(body, dict):
         text = f"xt {body.get('type', '')} {body.get('name', '')}: rules that iptables made; give the output of iptables-save"

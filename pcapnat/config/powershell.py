@@ -15,7 +15,7 @@ from typing import Any
 from ..nat.behavior import LONGEST_S, MOST_STATIC, Filtering, NatBehavior, PortRange, Static
 from ..nat.presets import PRESETS
 from ..terms import printable
-from .ruleset import Wrong, number
+from .ruleset import RulesError, number
 
 Record = dict[str, Any]
 MOST_RECORDS = 1 << 18
@@ -23,7 +23,7 @@ DEEPEST = 12
 
 
 def powershell(text: str, source: str) -> NatBehavior:
-    """The behavior. Wrong says what cannot be read; what has no counterpart is in the behavior's `unmodelled`."""
+    """The behavior. RulesError says what cannot be read; what has no counterpart is in the behavior's `unmodelled`."""
     nats, maps, lent, general = [], [], [], []
     for r in records(text):
         if "internalipinterfaceaddressprefix" in r or "tcpestablishedconnectiontimeout" in r:
@@ -35,7 +35,7 @@ def powershell(text: str, source: str) -> NatBehavior:
         elif "interroutingdomainhairpinningmode" in r:
             general.append(r)
     if not nats and not maps and not lent:
-        raise Wrong("JSON, but neither of nft nor of Get-NetNat, Get-NetNatStaticMapping or Get-NetNatExternalAddress")
+        raise RulesError("JSON, but neither of nft nor of Get-NetNat, Get-NetNatStaticMapping or Get-NetNatExternalAddress")
     notes: list[str] = []
     unmodelled: list[str] = []
     nats = [n for n in nats if _active(n, notes, "NAT")]
@@ -50,8 +50,9 @@ def powershell(text: str, source: str) -> NatBehavior:
             maps, lent = ([r for r in rows if str(r.get("natname", "")) != str(other.get("name", ""))] for rows in (maps, lent))
     together = [n for n in nats if n is chosen or (_times(n) == _times(chosen) and _filtering(n, []) == _filtering(chosen, []))]
     udp, tcp = _filtering(chosen, notes)
-    if chosen.get("externalipinterfaceaddressprefix"):
-        unmodelled.append(f"ExternalIPInterfaceAddressPrefix {printable(str(chosen['externalipinterfaceaddressprefix']))[:60]}: the address "
+    outer = chosen.get("externalipinterfaceaddressprefix")
+    if outer:
+        unmodelled.append(f"ExternalIPInterfaceAddressPrefix {printable(str(outer))[:60]}: the address "
                           "that the interface has is taken as seen")  # fmt: skip
     for r in general:
         unmodelled.append(f"InterRoutingDomainHairpinningMode {printable(str(r['interroutingdomainhairpinningmode']))[:40]}")
@@ -59,7 +60,7 @@ def powershell(text: str, source: str) -> NatBehavior:
     addresses, ranges = _lent([r for r in lent if _active(r, notes, "external address")], notes)
     static = tuple(s for r in maps if _active(r, notes, "static mapping") for s in _static(r, notes))
     if len(static) > MOST_STATIC:
-        raise Wrong(f"more than {MOST_STATIC} static mappings")
+        raise RulesError(f"more than {MOST_STATIC} static mappings")
     base = PRESETS["winnat"].behavior
     changed: dict[str, Any] = {**_times(chosen), "filtering": udp, "filtering_tcp": tcp if tcp is not udp else None}
     if "udpinboundrefresh" in chosen and chosen["udpinboundrefresh"] is not None:
@@ -71,7 +72,7 @@ def powershell(text: str, source: str) -> NatBehavior:
 
 
 def records(text: str) -> Iterator[Record]:
-    """Every object of some JSON documents in a row, with keys in lower case, that holds something else than objects. Wrong if it is no JSON."""
+    """Every object of some JSON documents in a row that holds more than objects; keys in lower case. RulesError if it is no JSON."""
     reader = json.JSONDecoder()
     at, count = 0, 0
     while True:
@@ -82,11 +83,11 @@ def records(text: str) -> Iterator[Record]:
         try:
             value, at = reader.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            raise Wrong(f"no JSON: {printable(str(error))}") from None
+            raise RulesError(f"no JSON: {printable(str(error))}") from None
         for record in _within(value, 0):
             count += 1
             if count > MOST_RECORDS:
-                raise Wrong(f"more than {MOST_RECORDS} objects")
+                raise RulesError(f"more than {MOST_RECORDS} objects")
             yield record
 
 
@@ -143,7 +144,7 @@ def _filtering(r: Record, notes: list[str]) -> tuple[Filtering, Filtering]:
         elif text.startswith("endpointindependent") or text == "0":
             found.append(Filtering.ENDPOINT_INDEPENDENT)
         else:
-            raise Wrong(f"{name}: {text[:40]} is neither EndpointIndependentFiltering nor AddressDependentFiltering")
+            raise RulesError(f"{name}: {text[:40]} is neither EndpointIndependentFiltering nor AddressDependentFiltering")
         if value is not None and not isinstance(value, str):
             notes.append(f"{name}: {text} is taken as {found[-1].value} filtering")
     return found[0], found[1]
@@ -153,14 +154,14 @@ def _net(value: Any) -> str:
     try:
         return str(ipaddress.ip_network(str(value), strict=False))
     except ValueError:
-        raise Wrong(f"{str(value)[:60]} is no prefix") from None
+        raise RulesError(f"{str(value)[:60]} is no prefix") from None
 
 
 def _single(value: Any) -> str:
     try:
         return str(ipaddress.ip_address(str(value)))
     except ValueError:
-        raise Wrong(f"{str(value)[:60]} is no address") from None
+        raise RulesError(f"{str(value)[:60]} is no address") from None
 
 
 def _lent(rows: list[Record], notes: list[str]) -> tuple[tuple[str, ...], tuple[PortRange, ...]]:
@@ -186,7 +187,7 @@ def _static(r: Record, notes: list[str]) -> list[Static]:
         notes.append(f"protocol {proto} of a static mapping is taken as {('tcp', 'udp')[int(proto)]}")
     names = {"tcp": "tcp", "6": "tcp", "0": "tcp", "udp": "udp", "17": "udp", "1": "udp"}
     if proto not in names:
-        raise Wrong(f"Protocol: {proto[:40]} is neither TCP nor UDP")
+        raise RulesError(f"Protocol: {proto[:40]} is neither TCP nor UDP")
     outside, inside = _single(r.get("externalipaddress") or "0.0.0.0"), _single(r.get("internalipaddress"))
     low = number(r.get("externalport", 0))
     to = number(r.get("internalport") or low)

@@ -20,11 +20,11 @@ Ranges = tuple[tuple[int, int], ...]
 MAPPED = 0xFFFF << 32
 
 
-class Wrong(ValueError):
+class RulesError(ValueError):
     """Something that cannot be read; the text says what."""
 
 
-class Unmodelled(ValueError):
+class UnmodelledError(ValueError):
     """Something that is understood to be there and has no counterpart in the model; the text says what."""
 
 
@@ -110,7 +110,7 @@ class Step:
 
 
 def steps(rules: Ruleset, chain: Chain) -> list[Step]:
-    """A base chain as a row of steps. Raises Wrong for calls that never end or too many rules."""
+    """A base chain as a row of steps. Raises RulesError for calls that never end or too many rules."""
     out: list[Step] = []
     _write(rules, chain, (), out, 0)
     return out
@@ -118,12 +118,12 @@ def steps(rules: Ruleset, chain: Chain) -> list[Step]:
 
 def _write(rules: Ruleset, chain: Chain, around: tuple[Match, ...], out: list[Step], depth: int) -> None:
     if depth > DEEPEST:
-        raise Wrong(f"chain {chain.name}: called from more than {DEEPEST} others")
+        raise RulesError(f"chain {chain.name}: called from more than {DEEPEST} others")
     begin = len(out)
     ends: list[int] = []
     for rule in chain.rules:
         if len(out) > MOST_RULES:
-            raise Wrong(f"chain {chain.name}: more than {MOST_RULES} rules with those of called chains")
+            raise RulesError(f"chain {chain.name}: more than {MOST_RULES} rules with those of called chains")
         out.append(Step(rule, around))
         if rule.deed.kind == "return":
             ends.append(len(out) - 1)
@@ -142,11 +142,11 @@ def _write(rules: Ruleset, chain: Chain, around: tuple[Match, ...], out: list[St
 
 
 def address(text: object) -> tuple[int, int]:
-    """An address or prefix as its first and last, 128 bits; IPv4 as ::ffff:a.b.c.d. Wrong for what is none."""
+    """An address or prefix as its first and last, 128 bits; IPv4 as ::ffff:a.b.c.d. RulesError for what is none."""
     try:
         net = ipaddress.ip_network(str(text), strict=False)
     except ValueError:
-        raise Wrong(f"{str(text)[:60]} is no address") from None
+        raise RulesError(f"{str(text)[:60]} is no address") from None
     low, high = int(net.network_address), int(net.broadcast_address)
     return (low + MAPPED, high + MAPPED) if net.version == 4 else (low, high)
 
@@ -174,7 +174,7 @@ def prefixes(low: int, high: int) -> list[str]:
     if low == high:
         return [written(low)]
     if low > high:
-        raise Wrong(f"{written(low)} comes after {written(high)}")
+        raise RulesError(f"{written(low)} comes after {written(high)}")
     if low >> 32 == 0xFFFF and high >> 32 == 0xFFFF:
         first, last = (ipaddress.IPv4Address(n & 0xFFFFFFFF) for n in (low, high))
         return [str(net) for net in ipaddress.summarize_address_range(first, last)]
@@ -183,15 +183,15 @@ def prefixes(low: int, high: int) -> list[str]:
 
 
 def number(text: object, most: int = 0xFFFF) -> int:
-    """A number from a file, 0..most; Wrong for another."""
+    """A number from a file, 0..most; RulesError for another."""
     if isinstance(text, bool) or not isinstance(text, int | str):
-        raise Wrong(f"{str(text)[:60]!r} is no number")
+        raise RulesError(f"{str(text)[:60]!r} is no number")
     if isinstance(text, str):
         if not text.isascii() or not text.isdecimal() or len(text) > 12:
-            raise Wrong(f"{text[:60]!r} is no number")
+            raise RulesError(f"{text[:60]!r} is no number")
         text = int(text)
     if not 0 <= text <= most:
-        raise Wrong(f"{text} is more than {most}")
+        raise RulesError(f"{text} is more than {most}")
     return text
 
 
@@ -200,7 +200,7 @@ def port(text: object) -> int:
     if isinstance(text, str) and not text.isdecimal():
         found = SERVICES.get(text)
         if found is None:
-            raise Unmodelled(f"the service {text[:40]}")
+            raise UnmodelledError(f"the service {text[:40]}")
         return found
     return number(text)
 
@@ -210,14 +210,14 @@ def protocol_number(text: object) -> int:
     if isinstance(text, str) and text in NAMES:
         return NAMES[text]
     if isinstance(text, str) and not text.isdecimal():
-        raise Unmodelled(f"the protocol {text[:40]}")
+        raise UnmodelledError(f"the protocol {text[:40]}")
     return number(text, 255)
 
 
 NAMES = {**{k: v for k, v in PROTOCOLS.items() if k}, "ipv6-icmp": 58, "icmp6": 58, "ah": 51, "dccp": 33, "igmp": 2, "ipv6": 41, "ipip": 4,
          "ospf": 89, "vrrp": 112, "comp": 108, "udp-lite": 136}  # fmt: skip
-SERVICES = {"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "bootps": 67, "bootpc": 68, "tftp": 69, "http": 80,
-            "kerberos": 88, "pop3": 110, "sunrpc": 111, "ntp": 123, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139, "imap2": 143,
+SERVICES = {"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "bootps": 67, "bootpc": 68, "tftp": 69,
+            "http": 80, "kerberos": 88, "pop3": 110, "sunrpc": 111, "ntp": 123, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139, "imap2": 143,
             "snmp": 161, "bgp": 179, "ldap": 389, "https": 443, "microsoft-ds": 445, "isakmp": 500, "syslog": 514, "submission": 587,
             "ldaps": 636, "imaps": 993, "pop3s": 995, "ms-sql-s": 1433, "nfs": 2049, "mysql": 3306, "ms-wbt-server": 3389, "sip": 5060,
             "mdns": 5353, "postgresql": 5432, "http-alt": 8080}  # fmt: skip
@@ -243,7 +243,7 @@ def icmp_kind(proto: int, text: object) -> int:
     if isinstance(text, str) and not text.isdecimal():
         names = ICMP6_NAMES if proto == 58 else {k: v for k, (_, v) in ICMP_NAMES.items()}
         if text not in names:
-            raise Unmodelled(f"the ICMP type {text[:40]}")
+            raise UnmodelledError(f"the ICMP type {text[:40]}")
         kind = names[text]
     else:
         kind = number(text, 255)

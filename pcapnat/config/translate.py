@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from ..nat.behavior import MOST_STATIC, Hairpin, Mapping, NatBehavior, Pooling, PortChoice, PortRange, Source, Static
 from ..nat.presets import PRESETS
 from .filters import filters_of
-from .ruleset import Chain, Deed, Match, Ranges, Ruleset, Step, Wrong, prefix, prefixes, steps, written
+from .ruleset import Chain, Deed, Match, Ranges, RulesError, Ruleset, Step, prefix, prefixes, steps, written
 from .sides import Sides, found_sides
 
 MOST_LISTED = 200
@@ -42,7 +42,7 @@ class Reading:
 
 
 def behavior_of(rules: Ruleset, name: str, source: str, inside: str = "", outside: str = "") -> NatBehavior:
-    """The behavior. inside, outside: names of interfaces that the user gives. Raises Wrong for rules that no kernel would take."""
+    """The behavior. inside, outside: names of interfaces that the user gives. Raises RulesError for rules that no kernel would take."""
     nat = [(chain, steps(rules, chain)) for chain in rules.chains if chain.kind == "nat" and chain.hook]
     sides = found_sides(rules, nat, inside, outside)
     reading = Reading(sides, notes=sides.notes())
@@ -65,7 +65,7 @@ def behavior_of(rules: Ruleset, name: str, source: str, inside: str = "", outsid
     if reading.turned and hairpin is Hairpin.NONE:
         hairpin = Hairpin.INTERNAL_SOURCE
     if len(reading.static) > MOST_STATIC:
-        raise Wrong(f"more than {MOST_STATIC} static mappings")
+        raise RulesError(f"more than {MOST_STATIC} static mappings")
     base = replace(base, name=name, source=source, static=tuple(reading.static), hairpin=hairpin if reading.turned else Hairpin.NONE,
                    router=reading.router if reading.turned else "", filters=filters, complete=not rules.helpers)  # fmt: skip
     if rules.helpers:
@@ -309,5 +309,5 @@ def _forward(step: Step, deed: Deed, matches: tuple[Match, ...], reading: Readin
             for n in range(deed.addresses[0], deed.addresses[1] + 1)
         ]
         if len(made) > MOST_STATIC:
-            raise Wrong(f"{step.rule.says}: more than {MOST_STATIC} static mappings")
+            raise RulesError(f"{step.rule.says}: more than {MOST_STATIC} static mappings")
     reading.static += [s for s in made if s not in reading.static]

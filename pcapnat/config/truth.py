@@ -51,7 +51,9 @@ class Kind:
 class Truth:
     """What a table confirms and contradicts.
 
-    agreed: conversations that left as it says. contradicted: that left otherwise. unlisted: translated ones that it does not hold.
+    agreed: conversations that left as it says. contradicted: that left otherwise. untranslated: that left as they came, while the table
+    has a translation for them: after its session had ended, or as they fitted none of its states. unlisted: translated ones that it
+    does not hold.
     unused: translated sessions of which neither capture shows a packet. one_sided: of which only one does, or that were not matched.
     own: sessions without translation of which no packet was seen. unruled: sessions that the rules do not explain.
     """
@@ -59,6 +61,7 @@ class Truth:
     table: SessionTable
     agreed: int = 0
     contradicted: Kind = field(default_factory=Kind)
+    untranslated: Kind = field(default_factory=Kind)
     unlisted: Kind = field(default_factory=Kind)
     unused: Kind = field(default_factory=Kind)
     one_sided: Kind = field(default_factory=Kind)
@@ -78,18 +81,33 @@ def compared(table: SessionTable, crossing: Crossing, t: Translations, behavior:
     nameless = sum(k.arrives[0] in QUERIES and k.arrives[2] < 0 for k in table.sessions)
     if nameless:
         found.notes.append(f"{nameless} ICMP sessions of the table have no identifier (as in conntrack's XML): they are left out")
+    by_leaving: dict[Tuple, list[int]] = {}
     met: set[int] = set()
+    others: list[tuple[int, int, Tuple, Tuple]] = []
+    agreeing: set[Tuple] = set()
     for row, (kind, arrives, leaves) in enumerate(_crossed(t)):
         candidates = by_arrival.get(arrives, [])
+        if not candidates and bool(arrives[1][0]) != bool(leaves[1][0]):
+            # Between versions of IP another stage than conntrack's has translated before: only what leaves is alike.
+            by_leaving = by_leaving or {s.leaves: by_arrival.get(s.arrives, []) for s in table.sessions}
+            candidates = by_leaving.get((QUERIES[0] if arrives[0] in QUERIES else arrives[0], *leaves[1:]), [])
+            leaves = table.sessions[candidates[0]].leaves if candidates else leaves
         right = [k for k in candidates if table.sessions[k].leaves == leaves]
         if right:
             found.agreed += 1
             met.update(right)
-        elif candidates:
-            known = table.sessions[candidates[-1]]
-            met.update(candidates)
-            found.contradicted.add(_example(known, leaves, row))
-        elif kind:
+            agreeing.add(arrives)
+        else:
+            others.append((row, kind, arrives, leaves))
+    for row, kind, arrives, leaves in others:
+        candidates = by_arrival.get(arrives, [])
+        last = table.sessions[candidates[-1]] if candidates else None
+        met.update(candidates)
+        if last and not kind:
+            found.untranslated.add(_example(last, leaves, row))
+        elif last and (table.events or arrives not in agreeing):
+            found.contradicted.add(_example(last, leaves, row))
+        elif kind:  # a table of one moment holds only the last session between two endpoints
             found.unlisted.add(Example(arrives[0], _ends(arrives), None, _ends(leaves), row=row))
     left = [k for ks in by_arrival.values() for k in ks if k not in met]
     seen = _seen(left, table, crossing)

@@ -28,6 +28,7 @@ def table_sections(truth: Truth, limit: int) -> list[Section]:
     for kind, says in (
         (truth.unruled, "of the table: the NAT does not do what its rules say"),
         (truth.contradicted, "crossed otherwise than the table says"),
+        (truth.untranslated, "crossed untranslated, though the table has a translation: after it had ended, or in no state of it"),
         (truth.unused, "of the table never used: neither capture shows a packet"),
         (truth.one_sided, "of the table seen on one side only"),
         (truth.unlisted, f"translated and not in the table of {what}{gone}"),
@@ -57,7 +58,7 @@ def _pair(ends: tuple[Endpoint, Endpoint] | None) -> str:
 def table_json(truth: Truth) -> dict[str, Any]:
     """The `table` object: counts of all, the first examples of each."""
     t = truth.table
-    kinds = ("contradicted", "unlisted", "unused", "one_sided", "unruled")
+    kinds = ("contradicted", "untranslated", "unlisted", "unused", "one_sided", "unruled")
     return {
         "file": t.file,
         "events": t.events,
