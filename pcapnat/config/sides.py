@@ -62,7 +62,9 @@ def found_sides(rules: Ruleset, nat: list[tuple[Chain, list[Step]]], inside: str
         for step in row:
             matches = step.around + step.rule.matches
             came, leaves = (_names(matches, f, False) for f in ("iif", "oif"))
-            if chain.hook == "postrouting" and step.rule.deed.kind in (*SOURCE, "netmap") and not came & leaves:
+            # What is for some destinations only, or for what was forwarded, may well turn round inside.
+            special = any(m.field == "status" or (m.field == "dst" and not m.negated) for m in matches)
+            if chain.hook == "postrouting" and step.rule.deed.kind in (*SOURCE, "netmap") and not came & leaves and not special:
                 out |= leaves
                 within |= came | _names(matches, "oif", True)
             if chain.hook == "prerouting" and step.rule.deed.kind in ("dnat", "netmap"):

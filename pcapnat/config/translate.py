@@ -233,14 +233,14 @@ def _destinations(row: list[Step], chain: Chain, reading: Reading) -> None:
             continue
         if deed.kind not in ("dnat", "redirect", "netmap") or _undecided(rule.unknown):
             continue
+        if deed.kind == "redirect":
+            reading.leave(step, "not modelled: the box itself answers, at another port")
+            continue
         if came is None:
             reading.leave(step, "not modelled: it cannot be told on which side its interfaces are")
             continue
         if 1 not in came:
             reading.leave(step, "not modelled: a destination NAT for what comes from inside")
-            continue
-        if deed.kind == "redirect":
-            reading.leave(step, "not modelled: the box itself answers, at another port")
             continue
         if deed.kind == "netmap":
             _netmap(step, deed, matches, reading, outbound=False)

@@ -145,7 +145,7 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         for i in np.flatnonzero(mask):
             found.setdefault((kind, None, _why(v, int(i))), []).append(int(i))
     for (kind, what, reason), rows in found.items():
-        listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner) for i in rows[:LISTED]]
+        listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner, behavior) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))
         result.differences += listed
     _made(crossing, e, v, (begin, end), result)
@@ -273,6 +273,7 @@ def _difference(
     actual: dict[str, Array],
     quoted: dict[str, Array],
     inner: Quotes,
+    behavior: NatBehavior,
 ) -> Difference:
     """One frame's difference in words."""
     at, row, gone = int(e.port[i]), int(e.row[i]), int(e.exit_row[i])
@@ -290,6 +291,8 @@ def _difference(
         expected, observed = leaves, "not seen"
     elif kind is Kind.EXTRA:
         expected, observed = reason.value, left
+        if v.barred[i] >= 0:
+            expected += f": {behavior.filters[v.barred[i]]}"
     elif name and name.startswith("quoted."):
         part = name.removeprefix("quoted.")
         expected, observed = _said(getattr(inner, part)[e.traffic.quote[i]]), _said(quoted[part][i])
