@@ -216,10 +216,11 @@ def protocol_number(text: object) -> int:
 
 NAMES = {**{k: v for k, v in PROTOCOLS.items() if k}, "ipv6-icmp": 58, "icmp6": 58, "ah": 51, "dccp": 33, "igmp": 2, "ipv6": 41, "ipip": 4,
          "ospf": 89, "vrrp": 112, "comp": 108, "udp-lite": 136}  # fmt: skip
-SERVICES = {"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "bootps": 67, "bootpc": 68, "tftp": 69,
-            "http": 80, "kerberos": 88, "pop3": 110, "sunrpc": 111, "ntp": 123, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139,
-            "imap2": 143, "snmp": 161, "bgp": 179, "ldap": 389, "https": 443, "microsoft-ds": 445, "isakmp": 500, "syslog": 514, "submission": 587,
-            "ldaps": 636, "imaps": 993, "pop3s": 995, "ms-sql-s": 1433, "nfs": 2049, "mysql": 3306, "ms-wbt-server": 3389, "sip": 5060,
+SERVICES = {"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "bootps": 67, "bootpc": 68,
+            "tftp": 69, "http": 80, "kerberos": 88, "pop3": 110, "sunrpc": 111, "ntp": 123, "netbios-ns": 137,
+            "netbios-dgm": 138, "netbios-ssn": 139, "imap2": 143, "snmp": 161, "bgp": 179, "ldap": 389, "https": 443,
+            "microsoft-ds": 445, "isakmp": 500, "syslog": 514, "submission": 587, "ldaps": 636, "imaps": 993,
+            "pop3s": 995, "ms-sql-s": 1433, "nfs": 2049, "mysql": 3306, "ms-wbt-server": 3389, "sip": 5060,
             "mdns": 5353, "postgresql": 5432, "http-alt": 8080}  # fmt: skip
 FLAG_BITS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "ece": 64, "cwr": 128}
 QUERY_KINDS = {(1, 8): 2, (1, 0): 3, (1, 13): 4, (1, 14): 5, (1, 15): 6, (1, 16): 7, (1, 17): 8, (1, 18): 9, (58, 128): 2, (58, 129): 3}

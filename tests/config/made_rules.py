@@ -53,7 +53,9 @@ HOOKS = {"pre": ("nat", "prerouting", -100), "post": ("nat", "postrouting", 100)
          "input": ("filter", "input", 0), "raw": ("filter", "prerouting", -300)}  # fmt: skip
 
 
-def nft(family: str = "ip", policy: str = "accept", beside: list[dict[str, Any]] | None = None, **chains: list[list[dict[str, Any]]]) -> str:
+def nft(
+    family: str = "ip", policy: str = "accept", beside: list[dict[str, Any]] | None = None, **chains: list[list[dict[str, Any]]]
+) -> str:
     """`nft -j list ruleset` of one table; chains by the names in HOOKS are base chains, others are called. policy: of forw and input."""
     items: list[dict[str, Any]] = [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": family, "name": "t", "handle": 1}}]
     items += beside or []

@@ -69,7 +69,8 @@ RULES = {
     "linux-nat64": PLAIN,
     "linux-ftp-alg": (
         nft(beside=[{"ct helper": {"family": "ip", "name": "ftp", "table": "t", "type": "ftp", "protocol": "tcp"}}], post=MASQUERADE),
-        iptables(f"{OUT} MASQUERADE", others="*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 21 -j CT --helper ftp\nCOMMIT\n"),
+        iptables(f"{OUT} MASQUERADE", others="*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 21 -j CT --helper ftp\n"
+                 "COMMIT\n"),
     ),
 }  # fmt: skip
 WORDS = {"linux-nat64": ":ttl_step=3"}

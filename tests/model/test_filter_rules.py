@@ -20,7 +20,9 @@ def model(rules: str, nat: str = "", forward: str = "ACCEPT", table: str = "filt
     extra = ":gate - [0:0]\n" if "gate" in rules else ""
     text = (
         f"*nat\n:PREROUTING ACCEPT\n:POSTROUTING ACCEPT\n-A POSTROUTING -o wan -j MASQUERADE\n{nat}\nCOMMIT\n"
-        f"*{table}\n:PREROUTING ACCEPT\n:INPUT ACCEPT\n:FORWARD {forward}\n{extra}" + "\n".join(s.strip() for s in rules.splitlines()) + "\nCOMMIT\n"
+        f"*{table}\n:PREROUTING ACCEPT\n:INPUT ACCEPT\n:FORWARD {forward}\n{extra}"
+        + "\n".join(s.strip() for s in rules.splitlines())
+        + "\nCOMMIT\n"
     )
     behavior = behavior_of(iptables(text), "custom", "made")
     assert behavior.unmodelled == ()
