@@ -47,7 +47,7 @@ ONLY_IN = {
     "random": set(),
     "secrets": set(),
     "socket": set(),
-    "subprocess": {"wire/via"},
+    "subprocess": {"wire/via", "kernel/making"},
     "lz4": {"wire/source"},
     "zstandard": {"wire/source"},
     "multiprocessing": set(),
@@ -56,7 +56,8 @@ ONLY_IN = {
     "http": set(),
     "pcapnat": set(),
 }
-"""Foreign modules that are tied to a place, a file or a whole room; `pcapnat` stands for importing ourselves by the whole name, past the floors."""
+"""Foreign modules that are tied to a place, a file or a whole room; `pcapnat` stands for importing ourselves by the whole name,
+past the floors."""
 FOREIGN = {"numpy", "dpkt", "numba", "llvmlite", "click", "tabulate", "lz4", "zstandard"}
 """All that is not ours and not Python's."""
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
