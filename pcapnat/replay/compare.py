@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..model import ERROR, REASONS, Choice, Disposition, NatModel, Quotes, Reaso
 from ..nat.behavior import NatBehavior
 from ..table import Array
 from .entered import Entered, completed, entered
+from .rejects import silent, unanswered
 
 ANSWER_NS = 1_000_000_000
 """How long after a frame its answer by the box itself may come."""
@@ -148,6 +149,15 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner, behavior) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))
         result.differences += listed
+    lacking = [(i, says) for i, says in unanswered(crossing, e, v, behavior) if not bad[i]]
+    if lacking:
+        result.explained -= len(lacking)
+        listed = []
+        for at, says in lacking[:LISTED]:
+            plain = _difference(Kind.EXTRA, None, Reason.BARRED, at, ports, e, v, actual, quoted, inner, behavior)
+            listed.append(replace(plain, kind=Kind.MISSING, field="answer", expected=says, observed="not seen"))
+        result.causes.append(Cause(Kind.MISSING, "answer", Reason.BARRED, len(lacking), listed[0]))
+        result.differences += listed
     _made(crossing, e, v, (begin, end), result)
     result.causes.sort(key=lambda c: -c.count)
     if e.unread:
@@ -176,6 +186,10 @@ def _made(crossing: Crossing, e: Entered, v: Verdicts, window: tuple[Array, Arra
     crossed = set(m.here.tolist()) | set(m.there[turned].tolist()), set(m.there[~turned].tolist())
     others = 0
     ends = (v.disposition == int(Disposition.DROPPED)) | (v.disposition == int(Disposition.LOCAL))
+    dropped = silent(result.behavior, v)
+    ends &= ~dropped
+    for number, port in enumerate(ports):  # in what a rule drops the box has no part, and what it sends there says that it does not
+        crossed[number].update(port.conversation[e.row[dropped & (e.port == number)]].tolist())
     lent = [ipaddress.ip_network(a, strict=False) for a in result.behavior.addresses]
     last: dict[tuple[int, int, int], list[int]] = {}
     for i in np.flatnonzero(ends).tolist():

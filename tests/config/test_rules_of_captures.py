@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from made_rules import PORTED, daddr, dport, iif, iptables, match, net, nft, oif, payload
+from packet_script import script, write
 
 from pcapnat import analyze
 from pcapnat.config import chosen
@@ -110,3 +111,27 @@ def test_a_rule_that_would_have_dropped_is_named(tmp_path: Path) -> None:
     r = replay(crossing("linux-masquerade"), chosen(str(path)))
     extra = next(d for d in r.differences if d.kind.value == "extra" and d.reason.name == "BARRED")
     assert "-A FORWARD -i lan -p udp -j DROP" in extra.expected
+
+
+HERE = "A udp one x20 | D>A:40000 udp two x20 t63 | +5 A:41000>D S 900{} | +5 A:41001>D S 950{} | +50 A udp three x20"
+THERE = "N:40000>D udp one x20 t63 | D>N:40000 udp two x20 | +60 N:40000>D udp three x20 t63"
+
+
+def test_what_a_reject_answers(tmp_path: Path) -> None:
+    """A reset that a rule asks for and that did not come is a difference, and so is one that no rule asks for."""
+    here = HERE.replace("A udp", "A>D udp")
+    resets = " | D:443>A:41000 RA 0 901 t64", " | D:443>A:41001 RA 0 951 t64"
+    for name, answers in {"both": resets, "one": (resets[0], ""), "none": ("", "")}.items():
+        for rule in ("REJECT --reject-with tcp-reset", "DROP"):
+            paths = [write(tmp_path / side, script(text)) for side, text in (("in.pcap", here.format(*answers)), ("out.pcap", THERE))]
+            c = analyze([Point("inside", (paths[0],)), Point("outside", (paths[1],))]).boxes[0].crossing
+            rules = tmp_path / "rules"
+            rules.write_text(iptables(f"{OUT} MASQUERADE", f"-A FORWARD -i lan -p tcp --dport 443 -j {rule}"))
+            r = replay(c, chosen(f"{rules}:inside_interface=lan"))
+            found = {(cause.kind.value, cause.field): cause.count for cause in r.causes}
+            missing = {"both": 0, "one": 1, "none": 2}[name] if rule != "DROP" else 0
+            assert found.get(("missing", "answer"), 0) == missing
+            if rule != "DROP":
+                assert r.explained == r.frames - missing
+            else:
+                assert found.get(("extra", "origin"), 0) == 2 - ("both", "one", "none").index(name)
