@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from itertools import product
 
 from ..nat.filters import STATES, STATUS
@@ -39,6 +40,8 @@ ONE = {"-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport", "--
 LONG = {"--source": "-s", "--destination": "-d", "--in-interface": "-i", "--out-interface": "-o", "--protocol": "-p", "--jump": "-j",
         "--goto": "-g", "--match": "-m", "--destination-port": "--dport", "--source-port": "--sport", "--state": "--ctstate",
         "--destination-ports": "--dports", "--source-ports": "--sports"}  # fmt: skip
+TURNS = {"--mode", "--every", "--packet", "--probability"}
+"""Options of `-m statistic`."""
 FLAGGED = {"--random", "--random-fully", "--persistent", "--syn", "-f"}
 
 
@@ -101,6 +104,7 @@ def _rule(line: str, table: str, version: int, chains: dict[tuple[str, str, int]
     unknown: list[str] = []
     proto = next((protocol_or_none(values[0]) for word, values, negated in options if word == "-p" and not negated), None)
     target, goto, extra = "", False, dict[str, str]()
+    turns: list[str] = []
     for word, values, negated in options:
         try:
             if word in ("-j", "-g"):
@@ -112,12 +116,18 @@ def _rule(line: str, table: str, version: int, chains: dict[tuple[str, str, int]
             elif target:
                 if target not in SILENT:
                     extra[word] = " ".join(values)
+            elif word in TURNS and not negated:
+                turns.append(" ".join([word, *values]))
             else:
                 more = _match(word, values, negated, proto)
                 ways = [w + m for w, m in product(ways, more)]
         except UnmodelledError as error:
             unknown.append(str(error))
     deed = _deed(target, goto, extra, (table, version), chains, unknown, found)
+    if turns and deed.kind in ("snat", "dnat"):
+        deed = replace(deed, flags=deed.flags | {"shared"})  # each packet takes this rule or one of the next: all of them are possible
+    elif turns:
+        unknown += turns
     for way in ways:
         chain.rules.append(Rule(tuple(way), deed, says, tuple(unknown)))
 

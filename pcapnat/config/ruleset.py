@@ -56,6 +56,8 @@ class Deed:
     flags: frozenset[str] = frozenset()
     answer: str = ""
     of: tuple[int, int] | None = None
+    more: tuple[tuple[int, int], ...] = ()
+    """Further addresses, of rules among which this one is chosen by turns or by chance (flag "shared")."""
 
 
 @dataclass(frozen=True)

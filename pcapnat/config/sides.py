@@ -67,6 +67,8 @@ def found_sides(rules: Ruleset, nat: list[tuple[Chain, list[Step]]], inside: str
             if chain.hook == "postrouting" and step.rule.deed.kind in (*SOURCE, "netmap") and not came & leaves and not special:
                 out |= leaves
                 within |= came | _names(matches, "oif", True)
+            if chain.hook == "postrouting" and step.rule.deed.kind in SOURCE and any(m.field == "status" for m in matches):
+                within |= leaves  # servers that ports are forwarded to are inside
             if chain.hook == "prerouting" and step.rule.deed.kind in ("dnat", "netmap"):
                 out |= came
                 within |= _names(matches, "iif", True)

@@ -77,6 +77,8 @@ def _sources(row: list[Step], chain: Chain, reading: Reading) -> None:
     """The rules of a postrouting chain."""
     for step in row:
         rule, deed, matches = step.rule, step.rule.deed, step.around + step.rule.matches
+        if len(chain.versions) == 1:
+            matches += (Match("version", ((chain.versions[0],) * 2,)),)
         if deed.kind in ("accept", "return", "drop") and not _harmless(step, matches, reading.sides):
             reading.leave(step, "not modelled: an exception from translation")
             continue
@@ -119,7 +121,7 @@ def _harmless(step: Step, matches: tuple[Match, ...], sides: Sides) -> bool:
     came, leaves = sides.of(matches, "iif"), sides.of(matches, "oif")
     if came is not None and leaves is not None and (0 not in came or 1 not in leaves):
         return True
-    return not matches and step.skip == 0
+    return not any(m.field != "version" for m in matches) and step.skip == 0
 
 
 def _narrow(matches: tuple[Match, ...]) -> str:
@@ -150,6 +152,7 @@ def _ranges(matches: tuple[Match, ...], name: str) -> Ranges | None:
 def _source(reading: Reading) -> NatBehavior:
     """Mapping, ports, addresses and sources of the source NAT rules."""
     linux = PRESETS["linux-masquerade"].behavior
+    reading.source = _joined(reading.source)
     ported = [(s, d, m) for s, d, m in reading.source if _has(m, TCP) or _has(m, UDP)]
     if not ported:
         for step, _, _ in reading.source:
@@ -165,10 +168,12 @@ def _source(reading: Reading) -> NatBehavior:
     own: list[Source] = []
     icmp = False
     after = [s for s, _, _ in ported[at + 1 :]]
-    covered: set[int] = set()
+    covered: set[tuple[int, int]] = set()
+    versions: set[int] = set()
     for step, deed, matches in reading.source:
         same = (deed.addresses, deed.ports, deed.flags) == (main.addresses, main.ports, main.flags)
-        carries = {p for p in (TCP, UDP) if _has(matches, p)} - covered
+        kinds = _versions(matches)
+        carries = {(v, p) for v in kinds for p in (TCP, UDP) if _has(matches, p)} - covered
         hosts = _ranges(matches, "src")
         if carries and not same:
             own_address = deed.addresses and deed.addresses[0] == deed.addresses[1] and not deed.ports and deed.flags == main.flags
@@ -182,6 +187,7 @@ def _source(reading: Reading) -> NatBehavior:
         icmp = icmp or any(_has(matches, p) for p in ICMPS)
         if carries or same:
             sources.append(hosts)
+            versions |= kinds
         if hosts is None:
             covered |= carries
     random = bool(main.flags & {"random", "fully-random"})
@@ -191,18 +197,45 @@ def _source(reading: Reading) -> NatBehavior:
     if main.ports:
         changed |= {"port_ranges": (PortRange(*main.ports),), "keeps_any_port": False}
     if main.addresses:
-        changed["addresses"] = tuple(prefixes(*main.addresses))
+        changed["addresses"] = tuple(p for pair in (main.addresses, *main.more) for p in prefixes(*pair))
     if "persistent" in main.flags:
         changed["pooling"] = Pooling.PAIRED
     if all(s is not None for s in sources):
         inside = [p for s in sources for low, high in s or () for p in prefixes(low, high)]
         changed["inside"] = tuple(dict.fromkeys(inside))
+    elif len(versions) == 1:
+        changed["inside"] = EVERYONE[versions.pop()]
     missing = [name for name, p in (("TCP", TCP), ("UDP", UDP)) if not any(_has(m, p) for _, _, m in ported)]
     if not icmp:
         reading.notes.append("no rule translates ICMP: queries leave as they came")
     if missing:
         reading.notes.append(f"no rule translates {missing[0]}; the model does")
     return replace(linux, **changed)  # type: ignore[arg-type]
+
+
+def _joined(rules: list[tuple[Step, Deed, tuple[Match, ...]]]) -> list[tuple[Step, Deed, tuple[Match, ...]]]:
+    """Rules among which one is chosen by turns or by chance, as one rule with all their addresses."""
+    out: list[tuple[Step, Deed, tuple[Match, ...]]] = []
+    open_ended = False
+    for step, deed, matches in rules:
+        plain = replace(deed, flags=deed.flags - {"shared"})
+        if open_ended and out[-1][2] == matches and (out[-1][1].ports, out[-1][1].flags) == (plain.ports, plain.flags) and plain.addresses:
+            before, known = out[-1][0], out[-1][1]
+            out[-1] = before, replace(known, more=(*known.more, plain.addresses)), matches
+        else:
+            out.append((step, plain, matches))
+        open_ended = "shared" in deed.flags
+    return out
+
+
+EVERYONE = {4: ("0.0.0.0/0",), 6: ("2000::/3", "fc00::/7")}
+"""All hosts of a version of IP: the other one is routed as it is."""
+
+
+def _versions(matches: tuple[Match, ...]) -> set[int]:
+    """The versions of IP that a rule concerns."""
+    ranges = _ranges(matches, "version")
+    return {v for v in (4, 6) if ranges is None or any(low <= v <= high for low, high in ranges)}
 
 
 def _overlap(hosts: Ranges, scope: Ranges | None) -> bool:

@@ -71,6 +71,12 @@ def within(prefixes: Any, start: int, stop: int, high: Any, low: Any) -> int:
 
 
 @inner
+def is_v4(high: Any, low: Any) -> int:
+    """1 for an IPv4 address."""
+    return 1 if high == 0 and signed(low) >> 32 == 0xFFFF else 0
+
+
+@inner
 def aim_port(life: Any, c: int, port: int) -> None:
     """The answer to draft c comes to this port; an ICMP identifier stands in both places."""
     word = life[c, REPLY]
@@ -294,6 +300,13 @@ def choose(
         if host < 0 or a >= n:
             return NO_PORT
         pinned = True
+    if not pinned:
+        # Of addresses of both versions of IP, one of the destination's.
+        four = is_v4(keys[e, 0], keys[e, 1])
+        for _ in range(n):
+            if is_v4(pool[a, 0], pool[a, 1]) == four:
+                break
+            a = (a + 1) % n
     keys[e, 2] = pool[a, 0]
     keys[e, 3] = pool[a, 1]
     for k in range(rules[SOURCES], rules[SOURCES_END]):

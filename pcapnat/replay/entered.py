@@ -70,6 +70,8 @@ def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
         behavior = replace(behavior, static=tuple(_forward(m.row(int(k))) for k in fixed))
     if not behavior.nat64:
         behavior = replace(behavior, nat64=nat64_seen(t))
+        if behavior.nat64 and behavior.inside == ("0.0.0.0/0",):
+            behavior = replace(behavior, inside=())  # rules of IPv4 see what comes from IPv6 as hosts of theirs
     if not behavior.addresses and behavior.static:
         asked = np.unique(t.outside_dst[(t.from_outside == 1) & (t.kind & 2 != 0)], axis=0)[:MOST_STATIC]
         named = [rule.outside for rule in behavior.static if rule.outside][:1]

@@ -91,7 +91,14 @@ SOURCES: dict[str, tuple[str, str, dict[str, Any]]] = {
         iptables("""-A PREROUTING -i wan -d 198.51.100.0/24 -j NETMAP --to 10.0.0.0/24
                     -A POSTROUTING -o wan -s 10.0.0.0/24 -j NETMAP --to 198.51.100.0/24"""),
         {"static": (Static("198.51.100.0/24", "10.0.0.0/24", outbound=True),), "port_choice": PortChoice.STATIC,
-         "mapping": Mapping.ADDRESS_AND_PORT_DEPENDENT},
+         "mapping": Mapping.ADDRESS_AND_PORT_DEPENDENT, "inside": ()},
+    ),
+    "addresses in turns": (
+        nft(post=[[oif("wan"), {"snat": {"addr": {"map": {"key": {"numgen": {"mode": "random", "mod": 2}}, "data": {"set": [
+            [0, "203.0.113.4"], [1, "203.0.113.7"]]}}}}}]]),
+        iptables(f"""-A POSTROUTING -o wan -m statistic --mode nth --every 2 --packet 0 -j SNAT --to-source 203.0.113.4
+                     {OUT} SNAT --to-source 203.0.113.7"""),
+        {"addresses": ("203.0.113.4", "203.0.113.7")},
     ),
 }  # fmt: skip
 
@@ -104,7 +111,8 @@ def test_source_nat(name: str, tmp_path: Path) -> None:
         assert found.unmodelled == ()
         for field in ("mapping", "port_choice", "keeps_any_port", "port_ranges", "addresses", "pooling", "inside", "sources", "static",
                       "icmp_queries", "hairpin"):  # fmt: skip
-            wanted = SOURCES[name][2].get(field, Hairpin.NONE if field == "hairpin" else getattr(LINUX, field))
+            usual = {"hairpin": Hairpin.NONE, "inside": ("0.0.0.0/0",)}.get(field, getattr(LINUX, field))
+            wanted = SOURCES[name][2].get(field, usual)
             assert getattr(found, field) == wanted, field
         assert found.complete
         assert "outside" in found.notes[0]
@@ -167,6 +175,19 @@ def test_destination_nat(name: str, tmp_path: Path) -> None:
         assert found.static == FORWARDS[name][2]
         assert found.hairpin is FORWARDS[name][3]
         assert found.unmodelled == ()
+
+
+def test_versions_of_ip(tmp_path: Path) -> None:
+    """What only one version's table translates leaves the other alone; two tables that do the same are one NAT, others are not."""
+    six = nft("ip6", post=[[oif("wan"), MASQUERADE]])
+    assert read(tmp_path, six).inside == ("2000::/3", "fc00::/7")
+    assert read(tmp_path, nft("inet", post=[[oif("wan"), MASQUERADE]])).inside == ()
+    both = iptables(f"{OUT} MASQUERADE") + iptables(f"{OUT} MASQUERADE").replace("iptables-save", "ip6tables-save")
+    assert read(tmp_path, both).inside == ()
+    unlike = both.replace("MASQUERADE", "SNAT --to-source 203.0.113.9", 1)
+    found = read(tmp_path, unlike)
+    assert (found.inside, found.addresses) == (("0.0.0.0/0",), ("203.0.113.9",))
+    assert "ip6 nat" in found.unmodelled[0]
 
 
 def test_masquerading_what_turns_round(tmp_path: Path) -> None:
@@ -232,6 +253,7 @@ UNMODELLED = {
         "another source NAT rule",
     ),
     "a set that is not there": (nft(forw=[[daddr("@gone"), DROP]]), "@gone"),
+    "loss by chance": (iptables(filters="-A FORWARD -m statistic --mode random --probability 0.1 -j DROP"), "--probability 0.1"),
     "ipset": (iptables(filters="-A FORWARD -m set --match-set bad src -j DROP"), "--match-set bad src"),
     "TCPMSS": (iptables(others="*mangle\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -j TCPMSS --clamp-mss-to-pmtu\nCOMMIT\n"), "TCPMSS"),
     "what the box sends": (iptables(filters="-A OUTPUT -p tcp -j DROP"), "the box itself sends"),

@@ -145,6 +145,16 @@ def test_conditions_one_by_one() -> None:
             assert stopped == (sorted(set(range(4)) - set(rows)) if negated else rows), (field, negated)
 
 
+@pytest.mark.usefixtures("mode")
+def test_a_pool_of_both_versions_of_ip() -> None:
+    """An outside address is of the version of where the packet goes."""
+    m = NatModel(replace(model("").behavior, inside=(), addresses=(N, "2001:db8:f::1")))
+    lines = [f"+1 in 10.0.0.1:5000 > 198.51.100.1:53 udp = out {N}:5000 > 198.51.100.1:53"]
+    lines += ["+1 in [fd00::1]:5000 > [2001:db8:5::1]:53 udp = out [2001:db8:f::1]:5000 > [2001:db8:5::1]:53"]
+    lines += [f"+1 in 10.0.1.{k}:{6000 + k} > 198.51.100.1:53 udp = out {N}:{6000 + k} > 198.51.100.1:53" for k in range(9)]
+    run(m, "\n".join(lines))
+
+
 def test_frames_in_parts() -> None:
     """The state of earlier parts counts in later ones."""
     m = model("-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -p udp -j ACCEPT", forward="DROP")
