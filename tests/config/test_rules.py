@@ -287,6 +287,22 @@ def test_options_behind_a_file(tmp_path: Path) -> None:
     assert chosen("winnat:udp_idle=4").udp_idle_s == 4
 
 
+def test_times_from_sysctl(tmp_path: Path) -> None:
+    path = tmp_path / "sysctl.txt"
+    path.write_text("net.ipv4.ip_forward = 1\nnet.netfilter.nf_conntrack_udp_timeout = 3\n"
+                    "net.netfilter.nf_conntrack_udp_timeout_stream = 5\n"
+                    "net.netfilter.nf_conntrack_tcp_timeout_established = 4\nnet.netfilter.nf_conntrack_tcp_loose = 0\n")  # fmt: skip
+    found = read(tmp_path, iptables(f"{OUT} MASQUERADE"), f":sysctl={path},icmp_idle=2")
+    assert (found.udp_idle_s, found.udp_reply_idle_s, found.tcp_idle_s, found.icmp_idle_s, found.tcp_pickup) == (3, 5, 4, 2, False)
+    assert found.complete
+    for text, words in (("kernel.x = 1\n", "no line such as"), ("net.netfilter.nf_conntrack_max = many\n", "line 1: 'many' is no number")):
+        path.write_text(text)
+        with pytest.raises(PcapnatError, match=words):
+            read(tmp_path, iptables(f"{OUT} MASQUERADE"), f":sysctl={path}")
+    with pytest.raises(PcapnatError, match="no such text file"):
+        read(tmp_path, iptables(f"{OUT} MASQUERADE"), f":sysctl={path}2")
+
+
 WRONG = {
     "no rule": ("*nat\nwhat is this\nCOMMIT\n", "line 2"),
     "outside of a table": (":FORWARD ACCEPT\n*nat\n", "line 1"),
