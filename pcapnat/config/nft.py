@@ -235,6 +235,8 @@ def _match(left: Any, op: str, members: list[Any]) -> list[Match]:
         proto = 1 if protocol == "icmp" else 58
         kinds = tuple((k, k) for k in sorted({icmp_kind(proto, m) for m in members}))
         return [Match("proto", ((proto, proto),)), Match("kind", kinds, negated=negated)]
+    if protocol == "tcp" and name == "flags" and op == "in":  # any of these
+        return [Match("proto", ((6, 6),)), Match("flags", ((_bits(members), 0),), negated=True)]
     if protocol == "tcp" and name == "flags" and op in ("==", "!="):
         pairs = tuple((0xFF, _bits(m)) for m in members)
         return [Match("proto", ((6, 6),)), Match("flags", pairs, negated=negated)]

@@ -232,6 +232,15 @@ def test_filters_of_both(tmp_path: Path) -> None:
         assert "445" in str(found.filters[4])
 
 
+def test_tcp_flags(tmp_path: Path) -> None:
+    """`tcp flags syn` is any of these set, with a mask these of those, with == nothing else."""
+    flags = payload("tcp", "flags")
+    rules = [[match(flags, "syn", "in"), DROP], [match({"&": [flags, ["syn", "ack"]]}, "syn"), DROP], [match(flags, "syn"), DROP]]
+    found = read(tmp_path, nft(forw=rules))
+    said = [c for f in found.filters[1:] for c in f.conditions if c.field == "flags"]
+    assert [(c.ranges, c.negated) for c in said] == [(((2, 0),), True), (((18, 2),), False), (((255, 2),), False)]
+
+
 def test_maps_of_verdicts_and_sets_by_name(tmp_path: Path) -> None:
     sets = [{"set": {"family": "ip", "name": "bad", "table": "t", "type": "ipv4_addr", "elem": [
         net("198.18.0.0", 15), {"elem": {"val": "192.0.2.1", "timeout": 60}}]}}]  # fmt: skip
