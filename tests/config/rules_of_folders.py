@@ -1,8 +1,8 @@
 """How much of each pair the rules beside it explain: `python tests/config/rules_of_folders.py FOLDER [NAME ...]`.
 
 FOLDER holds a folder a scenario, with inside.pcap(ng), outside.pcap(ng), ruleset.json or iptables-save.txt, and perhaps
-conntrack-list.txt or conntrack-events.txt. NAME: only folders that begin so; NAME:word=value adds what the rules do not say (`11:udp_idle=3,udp_reply_idle=5`).
-Exit status 1 if one explains less than 99.5 %.
+conntrack-list.txt or conntrack-events.txt. NAME: only folders that begin so; NAME:word=value adds what the rules do not say
+(`11:udp_idle=3,udp_reply_idle=5`). Exit status 1 if one explains less than 99.5 %.
 """
 
 from __future__ import annotations
