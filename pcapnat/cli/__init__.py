@@ -10,7 +10,7 @@ import click
 
 from .. import __version__
 from ..terms import PcapnatError, printable
-from . import crossing, modelled, reading
+from . import crossing, exporting, modelled, reading
 from .options import MOST_FRAMES, parse_frames, parse_points
 from .output import forget_output
 
@@ -43,6 +43,7 @@ for _command in (
     modelled.models,
     modelled.diff,
     modelled.replay,
+    exporting.export,
     crossing.demo,
 ):
     cli.add_command(_command)
