@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
-from .replay import Forecast, Replay
+from .replay import Forecast, Replay, Written
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -64,6 +64,8 @@ class Forecasted:
     port: Port
     forecast: Forecast
     notes: list[str] = field(default_factory=list)
+    written: Written | None = None
+    """The expected capture, if one was asked for."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick,
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
-from .replay import forecast, replay
+from .replay import forecast, replay, write_expected
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
@@ -151,10 +151,15 @@ def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, pro
     return Diff(crossing, found, notes + _notes(list(both), []))
 
 
-def foresee(point: Point, behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None) -> Forecasted:
-    """What a model of a NAT would do with the frames that enter it at an inside point."""
+def foresee(
+    point: Point, behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None, write: str | None = None
+) -> Forecasted:
+    """What a model of a NAT would do with the frames that enter it at an inside point. write: where the expected capture goes."""
     port, _ = observe(point, _prepared([point], say), progress)
-    return Forecasted(port, forecast(port, behavior), _notes([port], []))
+    found = Forecasted(port, forecast(port, behavior), _notes([port], []))
+    if write:
+        found.written = write_expected(point, port, found.forecast, write, "pcapnat", progress)
+    return found
 
 
 def _split(inside: Port, outside: Port) -> str:

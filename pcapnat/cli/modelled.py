@@ -60,20 +60,22 @@ def diff(points: tuple[str, ...], through: str, style: str, write: str | None, l
 @click.argument("point")
 @click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
 @FORMAT
+@click.option("--write", type=click.Path(dir_okay=False), metavar="OUT.pcapng", help="Write the expected capture, inside and outside.")
 @LIMIT
 @VIA
 @SELECT
-def replay(point: str, through: str, style: str, limit: int, via: str | None, selection: Selection) -> None:
-    """Say what a NAT would do with the traffic of one capture, taken inside of it.
+def replay(point: str, through: str, style: str, write: str | None, limit: int, via: str | None, selection: Selection) -> None:
+    """Say what a NAT would do with the traffic of one capture, taken inside of it, and write the capture to expect.
 
     \b
-    Example:
+    Examples:
       pcapnat replay inside.pcap --through linux-masquerade:ports=1024-2047
+      pcapnat replay inside.pcap --through winnat --write expected.pcapng
     """
     from .. import pipeline, report
     from ..nat.chosen import chosen
 
     behavior, told = chosen(through), Progress()
-    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told)
+    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told, write)
     told.done()
     put(report.forecast_json(found) if style == "json" else report.terminal(report.forecast_sections(found, limit), coloured(None)), None)

@@ -1,10 +1,28 @@
 """replay: a model plays the part of the box, and what it says is compared with what was seen.
 
-May use model and below, and numpy. Touches nothing: no file, no interface, no clock.
+May use model and below, and numpy. Touches nothing, no file, no interface, no clock, but for write.py, which reads a capture again and
+writes the expected one.
 """
 
 from .compare import Cause, Difference, Kind, Replay, replay
 from .entered import Entered, completed, entered
+from .expected import Expected, expected
 from .forecast import Forecast, forecast
+from .write import Written, write_expected
 
-__all__ = ["Cause", "Difference", "Entered", "Forecast", "Kind", "Replay", "completed", "entered", "forecast", "replay"]
+__all__ = [
+    "Cause",
+    "Difference",
+    "Entered",
+    "Expected",
+    "Forecast",
+    "Kind",
+    "Replay",
+    "Written",
+    "completed",
+    "entered",
+    "expected",
+    "forecast",
+    "replay",
+    "write_expected",
+]

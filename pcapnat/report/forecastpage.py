@@ -37,6 +37,10 @@ def forecast_json(f: Forecasted) -> str:
         ],
         "notes": found.notes + f.notes,
     }
+    if f.written:
+        w = f.written
+        left = [{"why": why, "frames": n} for why, n in w.left.most_common()]
+        document["written"] = {"file": w.path, "inside": w.inside, "outside": w.outside, "left_out": left}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True) + "\n"
 
 
@@ -55,6 +59,11 @@ def forecast_sections(f: Forecasted, limit: int) -> list[Section]:
     lines += [f"{plural(n, 'frame')} dropped: {reason}" for reason, n in found.dropped.most_common()]
     if found.answers:
         lines.append(f"Of {plural(found.answers, 'answer')} that came in the capture, the model lets {found.answers_in:,} in.")
+    if f.written:
+        lines.append(
+            f"{f.written.path}: {plural(f.written.inside, 'frame')} on interface inside, {plural(f.written.outside, 'frame')} on outside."
+        )
+        lines += [f"{plural(n, 'frame')} not written outside: {why}" for why, n in f.written.left.most_common()]
     head = Section(f"Forecast for {f.port.name} through {b.source if b.name == 'custom' else b.name}", lines, after=found.notes + f.notes)
     shown = found.sessions[: limit or None]
     rows = [
