@@ -53,20 +53,20 @@ class Expected:
             self.left["in a tunnel: which of the packets in one another is translated is not known"] += 1
             return None
         h = v if outward else t
-        source = self.port.packets.src[row]
-        six, four = (not _is_four(source), _is_four(h.src[i]))
+        inside, outside = self.port.packets.src[row], (_is_four(h.src[i]), _is_four(h.dst[i]))
+        to_four = all(outside) and not _is_four(inside)
+        if outside[0] != outside[1] or (_is_four(inside) and not all(outside)) or (to_four and t.kind[i] == ERROR):
+            self.left["between IPv6 and IPv4 in a way that the model does not translate (ICMP errors)"] += 1
+            return None
         # Fragments after the first hold no ports.
         ported = t.kind[i] not in (0, 255, ERROR) and t.fragment[i] < 2
         ends = Ends(_bytes(h.src[i]), _bytes(h.dst[i]), int(h.sport[i]) if ported else -1, int(h.dport[i]) if ported else -1)
         quoted = None
         if t.kind[i] == ERROR:
-            if six and four:
-                self.left["ICMP errors between IPv6 and IPv4, which the model does not translate"] += 1
-                return None
             q, k = (played.inner if outward else played.quotes), int(t.quote[i])
             known = int(q.kind[k]) not in (0, 255)
             quoted = Ends(_bytes(q.src[k]), _bytes(q.dst[k]), int(q.sport[k]) if known else -1, int(q.dport[k]) if known else -1)
-        return ends, int(h.ttl[i]), quoted, six and four
+        return ends, int(h.ttl[i]), quoted, to_four
 
     def says(self, row: int) -> tuple[str, str]:
         """Why: what is said of a row's frame inside, and outside; nothing where there is nothing to say."""

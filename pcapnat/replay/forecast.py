@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..address import parse, text
-from ..flow import Port
+from ..flow import Port, protocol_name
 from ..model import ERROR, NO_PORTS, PORTS, QUERY, REASONS, Choice, Disposition, Hint, NatModel, Quotes, Traffic, Verdicts
-from ..nat.behavior import NatBehavior, Static, protocol
+from ..nat.behavior import MOST_STATIC, NatBehavior, Static, protocol
 from ..table import Array
 from ..wire import Flag
 from .behind import Behind, behind
@@ -19,6 +19,8 @@ from .entered import traffic_of
 
 STAND_IN = ("203.0.113.1", "2001:db8::1")
 """Outside addresses where the model names none (RFC 5737, 3849)."""
+MOST_TTL = 255
+MOST_NAMED = 8
 ROUNDS = 4
 """Plays until answers go to where their conversation left from last."""
 OUT = (int(Disposition.TRANSLATED), int(Disposition.FORWARDED))
@@ -87,13 +89,27 @@ def forecast(port: Port, behavior: NatBehavior, model: type[NatModel] = NatModel
     who = behind(port, behavior.inside)
     notes = [who.says]
     p = port.packets
-    rows = np.flatnonzero(who.enters)
+    born = who.answers & (p.ttl.astype(np.int64) + (0 if behavior.ttl_new else behavior.ttl_step) > MOST_TTL)
+    who.answers &= ~born  # nothing that passed the box has such a TTL: it speaks for itself
+    who.stays |= born
     if not behavior.addresses:
-        six = bool((p.src[rows, 0] != 0).any()) and not behavior.nat64
+        six = bool((p.src[who.enters, 0] != 0).any()) and not behavior.nat64
         behavior = replace(behavior, addresses=STAND_IN if six else STAND_IN[:1])
         notes.append(f"the model names no outside address: {' and '.join(behavior.addresses)} stands for it")
-    back = _answers(port, who)
+    if not behavior.static:
+        behavior = replace(behavior, static=_supposed(port, who, behavior.addresses))
+        if behavior.static:
+            notes.append(f"the model names no forwarded ports: {_ports(behavior.static)} taken from conversations opened from outside")
     forwarded = _forwarded(port, np.flatnonzero(who.answers), behavior)
+    asked = _unasked(port, who, forwarded[0])
+    who.enters &= ~asked
+    if asked.any():
+        notes.append(
+            f"{int(asked.sum())} frames from inside are left out, in conversations opened from outside that no static mapping "
+            "of the model lets in"
+        )
+    rows = np.flatnonzero(who.enters)
+    back = _answers(port, who)
     every = np.unique(np.concatenate([rows, back, forwarded[0]]))
     every = every[np.argsort(p.time_ns[every], kind="stable")]
     inward = ~who.enters[every]
@@ -157,6 +173,44 @@ def _forwarded(port: Port, rows: Array, behavior: NatBehavior) -> tuple[Array, A
     every, addresses, numbers = np.concatenate(at), np.concatenate(address), np.concatenate(number)
     order = np.argsort(every)
     return every[order], addresses[order], numbers[order]
+
+
+def _supposed(port: Port, who: Behind, addresses: tuple[str, ...]) -> tuple[Static, ...]:
+    """Forwarded ports as conversations opened from outside show them: of each outside port the first one who was reached by it."""
+    p = port.packets
+    rows = np.flatnonzero(who.answers & (port.conversation >= 0) & np.isin(p.proto, (6, 17)) & (p.flags & int(Flag.PORTS) != 0))
+    rows = rows[_of_opener(port, rows) & (port.conversations.client()[port.conversation[rows]] >= 0)]
+    _, once = np.unique(np.column_stack([p.dst[rows], p.dport[rows], p.proto[rows]]), axis=0, return_index=True)
+    found: dict[tuple[int, int, int], Static] = {}
+    first: dict[int, str] = {}
+    for prefix in addresses:
+        net = ipaddress.ip_network(prefix, strict=False)
+        first.setdefault(net.version, str(net.network_address))
+    for r in rows[np.sort(once)].tolist():
+        host, number, proto = text(*p.dst[r].tolist()), int(p.dport[r]), int(p.proto[r])
+        version = 6 if ":" in host else 4
+        if version in first and len(found) < MOST_STATIC:
+            found.setdefault((version, proto, number), Static(first[version], host, str(proto), (number, number), number))
+    return tuple(found.values())
+
+
+def _ports(rules: tuple[Static, ...]) -> str:
+    """Forwarded ports for a reader."""
+    names = [f"{protocol_name(int(rule.proto))} {rule.ports[0]}" for rule in rules[:MOST_NAMED]]
+    return ", ".join(names) + (
+        f" and {len(rules) - MOST_NAMED} more are" if len(rules) > MOST_NAMED else " are" if len(rules) > 1 else " is"
+    )
+
+
+def _unasked(port: Port, who: Behind, forwarded: Array) -> Array:
+    """(n,) frames that enter in conversations that were opened from elsewhere, by nothing that a static mapping lets in."""
+    c, opened = port.conversations, np.zeros(len(port.conversations) + 1, bool)
+    first = np.flatnonzero(who.answers & (port.conversation >= 0))
+    first = first[_of_opener(port, first) & (c.client()[port.conversation[first]] >= 0)]
+    opened[port.conversation[first]] = True
+    opened[port.conversation[forwarded]] = False
+    opened[-1] = False
+    return np.asarray(who.enters & opened[port.conversation] & (port.packets.flags & int(Flag.QUOTE) == 0))
 
 
 def _through(rule: Static, dst: Array, dport: Array, proto: Array, flags: Array) -> tuple[Array, Array, Array]:

@@ -84,7 +84,7 @@ def _packet(out: bytearray, at: int, end: int, ends: Ends, ttl: int, quoted: End
     """Rewrite the packet at out[at:end] in place; of one that an error quotes, little but its header may be there."""
     version = out[at] >> 4 if 0 <= at < end else 0
     size = {4: 20, 6: 40}.get(version, 0)
-    if not size or at + size > end or len(ends.src) != (4 if version == 4 else 16):
+    if not size or at + size > end or {len(ends.src), len(ends.dst)} != {4 if version == 4 else 16}:
         raise DamagedError
     place, width = (at + 12, 4) if version == 4 else (at + 8, 16)
     if version == 4 and not int.from_bytes(out[at + 2 : at + 4], "big") and end - at <= 0xFFFF and not inside_error:

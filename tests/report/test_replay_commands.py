@@ -137,5 +137,6 @@ def test_a_forecast_that_fails_and_one_of_nothing() -> None:
     d = told("replay", pair("demo")[0], "--through", "linux-masquerade:ports=5000-5001,mapping=address-and-port-dependent")
     assert {s["outside"]["port"] for s in d["sessions"] if s["proto"] != "icmp"} <= {5000, 5001}
     page = CliRunner().invoke(cli, ["replay", pair("linux-masquerade-ipv6")[0], "--through", "pf"]).output
-    assert "no frame has a source that is inside" in page
+    assert "taken for inside: fd00:1:1::10, fd00:1:1::11, by private addresses" in page
+    assert "102 frames from inside: 100 leave translated" in page
     assert "Sessions: 68" in CliRunner().invoke(cli, ["replay", pair("linux-masquerade")[0], "--through", "linux-masquerade"]).output
