@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
-from .replay import Forecast, Replay, Written
+from .replay import Forecast, Replay, WhatIf, Written
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -66,6 +66,15 @@ class Forecasted:
     notes: list[str] = field(default_factory=list)
     written: Written | None = None
     """The expected capture, if one was asked for."""
+
+
+@dataclass
+class Supposed:
+    """What several models would do with the traffic of one port."""
+
+    port: Port
+    models: list[WhatIf]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 
 from . import kernel
-from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown
+from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown, Supposed
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
-from .replay import forecast, replay, write_expected
+from .replay import forecast, replay, whatif, write_expected
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
@@ -160,6 +160,12 @@ def foresee(
     if write:
         found.written = write_expected(point, port, found.forecast, write, "pcapnat", progress)
     return found
+
+
+def suppose(point: Point, models: list[tuple[str, NatBehavior]], say: Say | None = None, progress: Progress | None = None) -> Supposed:
+    """What several models, each with what the user called it, would do with the frames of an inside point."""
+    port, _ = observe(point, _prepared([point], say), progress)
+    return Supposed(port, [whatif(port, behavior, said) for said, behavior in models], _notes([port], []))
 
 
 def _split(inside: Port, outside: Port) -> str:

@@ -43,6 +43,7 @@ for _command in (
     modelled.models,
     modelled.diff,
     modelled.replay,
+    modelled.whatif,
     crossing.demo,
 ):
     cli.add_command(_command)

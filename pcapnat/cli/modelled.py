@@ -1,4 +1,4 @@
-"""Commands that play a model of a NAT: models, diff, replay."""
+"""Commands that play a model of a NAT: models, diff, replay, whatif."""
 
 from __future__ import annotations
 
@@ -79,3 +79,26 @@ def replay(point: str, through: str, style: str, write: str | None, limit: int, 
     found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told, write)
     told.done()
     put(report.forecast_json(found) if style == "json" else report.terminal(report.forecast_sections(found, limit), coloured(None)), None)
+
+
+@click.command()
+@click.argument("point")
+@click.option("--through", required=True, multiple=True, metavar="MODEL", help="As for diff and replay; once for each model.")
+@FORMAT
+@WRITE
+@VIA
+@SELECT
+def whatif(point: str, through: tuple[str, ...], style: str, write: str | None, via: str | None, selection: Selection) -> None:
+    """Lay models of NATs beside one another: what of an inside capture would fail, and the ports needed at the peak.
+
+    \b
+    Example:
+      pcapnat whatif inside.pcap --through winnat --through linux-masquerade:ports=1024-2047,udp_idle=30
+    """
+    from .. import pipeline, report
+    from ..nat.chosen import chosen
+
+    models, told = [(said, chosen(said)) for said in dict.fromkeys(through)], Progress()
+    found = pipeline.suppose(replace(parse_points((point,))[0], via=via, selection=selection), models, told.say, told)
+    told.done()
+    put(report.whatif_json(found) if style == "json" else report.terminal(report.whatif_sections(found), coloured(write)), write)

@@ -8,6 +8,7 @@ from .compare import Cause, Difference, Kind, Replay, replay
 from .entered import Entered, completed, entered
 from .expected import Expected, expected
 from .forecast import Forecast, forecast
+from .whatif import Failure, Peak, WhatIf, whatif
 from .write import Written, write_expected
 
 __all__ = [
@@ -15,14 +16,18 @@ __all__ = [
     "Difference",
     "Entered",
     "Expected",
+    "Failure",
     "Forecast",
     "Kind",
+    "Peak",
     "Replay",
+    "WhatIf",
     "Written",
     "completed",
     "entered",
     "expected",
     "forecast",
     "replay",
+    "whatif",
     "write_expected",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -80,7 +81,7 @@ class Forecast:
     notes: list[str] = field(default_factory=list)
 
 
-def forecast(port: Port, behavior: NatBehavior, model: type[NatModel] = NatModel) -> Forecast:
+def forecast(port: Port, behavior: NatBehavior, model: Callable[[NatBehavior], NatModel] = NatModel) -> Forecast:
     """Play the frames that enter at an inside point, and those that came back, as they must have come from outside.
 
     An answer is taken as sent to where its conversation last left from; a frame that came unasked, to the outside endpoint that a static
@@ -309,7 +310,7 @@ def _of_opener(port: Port, rows: Array) -> Array:
     return np.asarray((c >= 0) & (port.reverse[rows] == client[c]))
 
 
-def _run(next_: Played, behavior: NatBehavior, model: type[NatModel]) -> Played:
+def _run(next_: Played, behavior: NatBehavior, model: Callable[[NatBehavior], NatModel]) -> Played:
     """Let a model play what is prepared."""
     verdicts, inner = model(behavior).play(next_.traffic, next_.quotes)
     return Played(next_.rows, next_.traffic, next_.quotes, verdicts, inner)

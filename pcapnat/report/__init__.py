@@ -13,6 +13,7 @@ from .models import model_sections, models_json, models_sections
 from .replayjson import diff_json, replay_json
 from .replaytext import diff_sections, replay_section
 from .terminal import terminal
+from .whatifpage import whatif_json, whatif_sections
 from .words import Section
 
 __all__ = [
@@ -37,4 +38,6 @@ __all__ = [
     "socket_sections",
     "sockets_json",
     "terminal",
+    "whatif_json",
+    "whatif_sections",
 ]
