@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
-from .replay import Forecast, Replay, WhatIf, Written
+from .replay import Forecast, Replay, Trace, WhatIf, Written
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -75,6 +75,20 @@ class Supposed:
     port: Port
     models: list[WhatIf]
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Traced:
+    """The way of one frame through a model of the box between two points."""
+
+    crossing: Crossing
+    trace: Trace
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the points are called."""
+        return self.crossing.here.name, self.crossing.there.name
 
 
 @dataclass

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 
 from . import kernel
-from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown, Supposed
+from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown, Supposed, Traced
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
-from .replay import forecast, replay, whatif, write_expected
+from .replay import forecast, replay, trace, whatif, write_expected
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
@@ -136,19 +136,53 @@ def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, pro
 
     Raises PcapnatError for another number of points.
     """
-    if not 1 <= len(points) <= 2:
-        raise PcapnatError(f"a diff needs two points, inside and outside; {len(points)} are given")
-    limit = _prepared(points, say)
-    ports = [observe(point, limit, progress)[0] for point in points]
-    both = split(ports[0]) if len(ports) == 1 else (ports[0], ports[1])
-    if both is None:
-        raise PcapnatError(f"{points[0].name}: this capture shows one side of a box only: a diff needs the other side, too")
+    both = _both_sides(points, "diff", say, progress)
     crossing = cross(*both)
     found = replay(crossing, behavior)
     notes = [_split(*both)] if len(points) == 1 else []
     if turned(translations(crossing)):
         notes.append(f"{both[1].name} is inside of {both[0].name}, as addresses and TTLs tell: give the points from the inside out")
     return Diff(crossing, found, notes + _notes(list(both), []))
+
+
+def _both_sides(points: list[Point], what: str, say: Say | None, progress: Progress | None) -> tuple[Port, Port]:
+    """What two points show, or both sides of a box that one capture shows."""
+    if not 1 <= len(points) <= 2:
+        raise PcapnatError(f"a {what} needs two points, inside and outside; {len(points)} are given")
+    limit = _prepared(points, say)
+    ports = [observe(point, limit, progress)[0] for point in points]
+    both = split(ports[0]) if len(ports) == 1 else (ports[0], ports[1])
+    if both is None:
+        raise PcapnatError(f"{points[0].name}: this capture shows one side of a box only: a {what} needs the other side, too")
+    return both
+
+
+def follow(
+    points: list[Point], frame: tuple[str, int], behavior: NatBehavior | None, say: Say | None = None, progress: Progress | None = None
+) -> Traced:
+    """The way of one frame (name of its point, number) through a model of the box between two points; None: the inferred one.
+
+    Raises PcapnatError for a point or frame that there is not, and where no NAT was inferred.
+    """
+    both = _both_sides(points, "trace", say, progress)
+    names = [p.name for p in both]
+    name, number = frame
+    if name not in names:
+        raise PcapnatError(f"{name}: no such point; there is {' and '.join(names)}")
+    port = both[names.index(name)]
+    if number > len(port.packets):
+        raise PcapnatError(f"{name} has no frame {number}: it holds {len(port.packets)}")
+    notes = [_split(*both)] if len(points) == 1 else []
+    if behavior is None:
+        box = _box(*both)
+        if box.replay is None:
+            raise PcapnatError(f"between {names[0]} and {names[1]} no NAT was found to make a model of: --through names one")
+        crossing, behavior = box.crossing, box.replay.behavior
+        if box.assumed:
+            notes.append(f"the inferred model leaves free what these captures do not tell: {', '.join(box.assumed)}")
+    else:
+        crossing = cross(*both)
+    return Traced(crossing, trace(crossing, behavior, (names.index(name), number)), notes)
 
 
 def foresee(

@@ -10,7 +10,7 @@ import click
 
 from .. import __version__
 from ..terms import PcapnatError, printable
-from . import crossing, modelled, reading
+from . import crossing, following, modelled, reading
 from .options import MOST_FRAMES, parse_frames, parse_points
 from .output import forget_output
 
@@ -44,6 +44,7 @@ for _command in (
     modelled.diff,
     modelled.replay,
     modelled.whatif,
+    following.trace,
     crossing.demo,
 ):
     cli.add_command(_command)

@@ -8,6 +8,7 @@ from .compare import Cause, Difference, Kind, Replay, replay
 from .entered import Entered, completed, entered
 from .expected import Expected, expected
 from .forecast import Forecast, forecast
+from .trace import Step, Trace, trace
 from .whatif import Failure, Peak, WhatIf, whatif
 from .write import Written, write_expected
 
@@ -21,6 +22,8 @@ __all__ = [
     "Kind",
     "Peak",
     "Replay",
+    "Step",
+    "Trace",
     "WhatIf",
     "Written",
     "completed",
@@ -28,6 +31,7 @@ __all__ = [
     "expected",
     "forecast",
     "replay",
+    "trace",
     "whatif",
     "write_expected",
 ]

@@ -127,7 +127,7 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         changed[column] = differs & seen & out & error & quoted["known"]
     missing = out & ~seen
     # Where the other capture had not begun or was over, an absence says nothing.
-    begin, end = _window(crossing)
+    begin, end = window(crossing)
     side = np.minimum(v.side.astype(np.int64), 1)
     early = (e.traffic.time_ns < begin[side]) | (e.traffic.time_ns > end[side])
     unjudged = missing & early
@@ -250,7 +250,7 @@ def _quoted(ports: tuple[Port, Port], e: Entered) -> dict[str, Array]:
     return found
 
 
-def _window(crossing: Crossing) -> tuple[Array, Array]:
+def window(crossing: Crossing) -> tuple[Array, Array]:
     """First and last time of either capture, by the first point's clock."""
     here, there, c = crossing.here, crossing.there, crossing.clock
     offset = c.offset_ns or 0

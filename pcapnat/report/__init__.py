@@ -13,6 +13,7 @@ from .models import model_sections, models_json, models_sections
 from .replayjson import diff_json, replay_json
 from .replaytext import diff_sections, replay_section
 from .terminal import terminal
+from .tracepage import trace_json, trace_sections
 from .whatifpage import whatif_json, whatif_sections
 from .words import Section
 
@@ -38,6 +39,8 @@ __all__ = [
     "socket_sections",
     "sockets_json",
     "terminal",
+    "trace_json",
+    "trace_sections",
     "whatif_json",
     "whatif_sections",
 ]
