@@ -71,6 +71,10 @@ class Replay:
     causes: list[Cause] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     """The first LISTED of each cause."""
+    diverged: int = 0
+    """Conversations in which a frame differs."""
+    firsts: list[Difference] = field(default_factory=list)
+    """The first difference of each of them, in the order of time; MOST_FIRSTS at most."""
     unjudged: int = 0
     """Frames at the edge of the other capture's time, where nothing can be said of their absence."""
     made: int = 0
@@ -84,6 +88,7 @@ class Replay:
 
 
 LISTED = 20
+MOST_FIRSTS = 100
 FIELDS = ("src", "sport", "dst", "dport", "ttl", "side")
 
 
@@ -148,6 +153,11 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))
         result.differences += listed
+    causes = list(found)
+    bad_rows = sorted((i, k) for k, cause in enumerate(causes) for i in found[cause])
+    firsts = _firsts(crossing, e, bad_rows)
+    result.diverged = len(firsts)
+    result.firsts = [_difference(*causes[k], i, ports, e, v, actual, quoted, inner) for i, k in firsts[:MOST_FIRSTS]]
     _made(crossing, e, v, (begin, end), result)
     result.causes.sort(key=lambda c: -c.count)
     if e.unread:
@@ -155,6 +165,20 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     if e.proxied:
         result.notes.append(f"{e.proxied} frames of TCP connections that the box ends are left out: it has others of its own behind it")
     return result
+
+
+def _firsts(crossing: Crossing, e: Entered, bad: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of some frames (row, anything), in the order of time, the first of each conversation (one number for both points)."""
+    m = crossing.matches
+    near = dict(zip(m.there.tolist(), m.here.tolist(), strict=True))
+    ports, seen, found = (crossing.here, crossing.there), set(), []
+    for i, k in bad:
+        at, c = int(e.port[i]), int(ports[int(e.port[i])].conversation[e.row[i]])
+        key = (0, near[c]) if at == 1 and c in near else (at, c)
+        if c >= 0 and key not in seen:
+            seen.add(key)
+            found.append((i, k))
+    return found
 
 
 def _why(v: Verdicts, i: int) -> Reason:

@@ -56,9 +56,19 @@ def test_differences_of_a_wrong_model() -> None:
         assert x["frames"].keys() == {"inside", "outside"}
     first = d["causes"][0]
     assert first["filters"]["inside"].startswith(f"frame.number in {{{first['first']['frames']['inside'][0]}, ")
+    firsts = d["first_divergences"]
+    assert len(firsts) == d["conversations_diverged"] > 5
+    assert len({x["conversation"] for x in firsts}) == len(firsts)
+    assert [x["frames"]["inside"][0] for x in firsts] == sorted(x["frames"]["inside"][0] for x in firsts)
+    earliest = {}
+    for x in sorted(d["differences"], key=lambda x: x["frames"]["inside"][:1]):
+        earliest.setdefault(x["conversation"], x["frames"]["inside"])
+    of = {x["conversation"]: x["frames"]["inside"] for x in firsts}
+    assert all(of[c] <= frames for c, frames in earliest.items())
     page = CliRunner().invoke(cli, ["diff", *pair("linux-port-collisions"), "--through", "winnat:ports=2000-3000", "--limit", "2"]).output
     assert "Replay through winnat:ports=2000-3000" in page
     assert "with another source port" in page
+    assert f"First divergence of each conversation: {len(firsts)} conversations" in page
     assert "in Wireshark at outside: frame.number in {" in page
 
 
