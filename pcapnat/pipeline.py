@@ -13,7 +13,7 @@ from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick,
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
-from .replay import forecast, replay, trace, whatif, write_expected
+from .replay import forecast, forecast_outside, is_outside, replay, trace, whatif, write_expected
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
@@ -186,10 +186,22 @@ def follow(
 
 
 def foresee(
-    point: Point, behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None, write: str | None = None
+    point: Point,
+    behavior: NatBehavior,
+    say: Say | None = None,
+    progress: Progress | None = None,
+    write: str | None = None,
+    side: str | None = None,
 ) -> Forecasted:
-    """What a model of a NAT would do with the frames that enter it at an inside point. write: where the expected capture goes."""
+    """What a model of a NAT would do with the frames of a point. write: where the expected capture goes.
+
+    side: "inside" or "outside"; None: outside if most frames are of the model's outside addresses.
+    """
     port, _ = observe(point, _prepared([point], say), progress)
+    if side == "outside" or (side is None and is_outside(port, behavior)):
+        if write:
+            raise PcapnatError(f"{point.name}: a capture from outside does not tell who is inside: no expected capture can be written")
+        return Forecasted(port, forecast_outside(port, behavior), _notes([port], []))
     found = Forecasted(port, forecast(port, behavior), _notes([port], []))
     if write:
         found.written = write_expected(point, port, found.forecast, write, "pcapnat", progress)

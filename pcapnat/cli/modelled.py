@@ -61,11 +61,16 @@ def diff(points: tuple[str, ...], through: str, style: str, write: str | None, l
 @click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
 @FORMAT
 @click.option("--write", type=click.Path(dir_okay=False), metavar="OUT.pcapng", help="Write the expected capture, inside and outside.")
+@click.option("--from-side", "side", type=click.Choice(["inside", "outside"]), help="Where the capture was taken, if that is not plain.")
 @LIMIT
 @VIA
 @SELECT
-def replay(point: str, through: str, style: str, write: str | None, limit: int, via: str | None, selection: Selection) -> None:
+def replay(
+    point: str, through: str, style: str, write: str | None, side: str | None, limit: int, via: str | None, selection: Selection
+) -> None:
     """Say what a NAT would do with the traffic of one capture, taken inside of it, and write the capture to expect.
+
+    Of a capture taken outside: what it would let in.
 
     \b
     Examples:
@@ -76,7 +81,7 @@ def replay(point: str, through: str, style: str, write: str | None, limit: int, 
     from ..nat.chosen import chosen
 
     behavior, told = chosen(through), Progress()
-    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told, write)
+    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told, write, side)
     told.done()
     put(report.forecast_json(found) if style == "json" else report.terminal(report.forecast_sections(found, limit), coloured(None)), None)
 

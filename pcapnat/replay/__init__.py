@@ -8,6 +8,7 @@ from .compare import Cause, Difference, Kind, Replay, replay
 from .entered import Entered, completed, entered
 from .expected import Expected, expected
 from .forecast import Forecast, forecast
+from .outside import forecast_outside, is_outside
 from .trace import Step, Trace, trace
 from .whatif import Failure, Peak, WhatIf, whatif
 from .write import Written, write_expected
@@ -30,6 +31,8 @@ __all__ = [
     "entered",
     "expected",
     "forecast",
+    "forecast_outside",
+    "is_outside",
     "replay",
     "trace",
     "whatif",

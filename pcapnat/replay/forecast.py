@@ -78,6 +78,10 @@ class Forecast:
     """Frames from inside by what becomes of them."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Those dropped, by reason."""
+    dropped_in: Counter[str] = field(default_factory=Counter)
+    """What comes from outside and is not let in, by reason."""
+    from_outside: bool = False
+    """Whether the capture was taken outside."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -128,6 +132,8 @@ def forecast(port: Port, behavior: NatBehavior, model: Callable[[NatBehavior], N
     verdicts = played.verdicts.take(~answered)
     found = Forecast(behavior, who, played, played.rows[~answered], verdicts, int(answered.sum()), int((played.out & answered).sum()))
     found.notes = notes
+    shut = played.verdicts.reason[answered & ~played.out]
+    found.dropped_in.update({REASONS[int(r)].value: int(n) for r, n in zip(*np.unique(shut, return_counts=True), strict=True)})
     if strangers > 0:
         found.notes.append(
             f"{strangers} frames came to hosts inside in conversations that nothing leaves by, nor a static mapping of the model leads to"

@@ -6,7 +6,6 @@ ends for every NAT alike (TTL, multicast) is no failure.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -113,7 +112,6 @@ class WhatIf:
     conversations: int = 0
     failed: int = 0
     broken: int = 0
-    dropped_in: Counter[str] = field(default_factory=Counter)
     first: Failure | None = None
     needed: list[Peak] = field(default_factory=list)
     """Ports that would be in use at the peak if there were enough of them; as `ports` if none was missing."""
@@ -153,8 +151,6 @@ def _failures(port: Port, found: Forecast, result: WhatIf) -> set[Reason]:
     dropped = v.disposition == int(Disposition.DROPPED)
     told = np.array([r in NO_FAILURE for r in REASONS], bool)
     bad = dropped & ~told[v.reason]
-    for r, n in zip(*np.unique(v.reason[dropped & inward], return_counts=True), strict=True):
-        result.dropped_in[REASONS[int(r)].value] = int(n)
     c = port.conversation[played.rows].astype(np.int64)
     size = len(port.conversations)
     of = c >= 0

@@ -21,7 +21,12 @@ def forecast_json(f: Forecasted) -> str:
         "frames": len(found.rows),
         "verdicts": dict(found.counts),
         "dropped": [{"reason": reason, "frames": n} for reason, n in found.dropped.most_common()],
-        "answers": {"frames": found.answers, "let_in": found.answers_in},
+        "from_side": "outside" if found.from_outside else "inside",
+        "answers": {
+            "frames": found.answers,
+            "let_in": found.answers_in,
+            "dropped": [{"reason": reason, "frames": n} for reason, n in found.dropped_in.most_common()],
+        },
         "sessions": [
             {
                 "proto": protocol_name(s.proto),
@@ -58,7 +63,11 @@ def forecast_sections(f: Forecasted, limit: int) -> list[Section]:
     ]
     lines += [f"{plural(n, 'frame')} dropped: {reason}" for reason, n in found.dropped.most_common()]
     if found.answers:
-        lines.append(f"Of {plural(found.answers, 'answer')} that came in the capture, the model lets {found.answers_in:,} in.")
+        came = plural(found.answers, "frame from outside", "frames from outside")
+        if not found.from_outside:
+            came = plural(found.answers, "answer") + " that came in the capture"
+        lines.append(f"Of {came}, the model lets {found.answers_in:,} in.")
+        lines += [f"{plural(n, 'frame')} from outside not let in: {reason}" for reason, n in found.dropped_in.most_common()]
     if f.written:
         lines.append(
             f"{f.written.path}: {plural(f.written.inside, 'frame')} on interface inside, {plural(f.written.outside, 'frame')} on outside."

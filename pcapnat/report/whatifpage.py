@@ -31,7 +31,7 @@ def _model(w: WhatIf) -> dict[str, Any]:
         "frames": {"out": len(f.rows), "in": f.answers},
         "dropped": {
             "out": [{"reason": reason, "frames": n} for reason, n in f.dropped.most_common()],
-            "in": [{"reason": reason, "frames": n} for reason, n in w.dropped_in.most_common()],
+            "in": [{"reason": reason, "frames": n} for reason, n in w.forecast.dropped_in.most_common()],
         },
         "conversations": {"opened": w.conversations, "failed": w.failed, "broken": w.broken},
         "sessions": {"made": w.made, "peak": w.peak},
@@ -66,7 +66,7 @@ def whatif_sections(s: Supposed) -> list[Section]:
         ["frames that go out", *[f"{len(w.forecast.rows):,}" for w in ways]],
         ["frames that come in", *[f"{w.forecast.answers:,}" for w in ways]],
     ]
-    for direction, counts in (("out", [w.forecast.dropped for w in ways]), ("in", [w.dropped_in for w in ways])):
+    for direction, counts in (("out", [w.forecast.dropped for w in ways]), ("in", [w.forecast.dropped_in for w in ways])):
         for reason in dict.fromkeys(reason for counter in counts for reason, _ in counter.most_common()):
             rows.append([f"dropped on the way {direction}: {reason}", *[f"{c[reason]:,}" if c[reason] else "-" for c in counts]])
     rows += [
