@@ -8,6 +8,7 @@ from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
 from .replay import Forecast, Replay, Trace, WhatIf, Written
+from .replay.send import Sent
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -66,6 +67,15 @@ class Forecasted:
     notes: list[str] = field(default_factory=list)
     written: Written | None = None
     """The expected capture, if one was asked for."""
+
+
+@dataclass
+class Live:
+    """What was sent of one port."""
+
+    port: Port
+    sent: Sent
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass

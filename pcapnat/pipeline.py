@@ -8,12 +8,13 @@ from itertools import pairwise
 import numpy as np
 
 from . import kernel
-from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown, Supposed, Traced
+from .analysis import Analysis, Box, Diff, Forecasted, Live, Show, Shown, Supposed, Traced
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
 from .nat.behavior import NatBehavior
 from .replay import forecast, forecast_outside, is_outside, replay, trace, whatif, write_expected
+from .replay.send import send
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
@@ -206,6 +207,21 @@ def foresee(
     if write:
         found.written = write_expected(point, port, found.forecast, write, "pcapnat", progress)
     return found
+
+
+def live(
+    point: Point,
+    interface: str,
+    to: str | None,
+    inside: tuple[str, ...],
+    agreed: Callable[[str], bool],
+    say: Say | None = None,
+    progress: Progress | None = None,
+) -> Live | None:
+    """Send what enters at an inside point on an interface, once `agreed` says yes; None if it says no. inside: its prefixes, if known."""
+    port, _ = observe(point, _prepared([point], say), progress)
+    sent = send(point, port, interface, to, inside, agreed)
+    return Live(port, sent, _notes([port], [])) if sent else None
 
 
 def suppose(point: Point, models: list[tuple[str, NatBehavior]], say: Say | None = None, progress: Progress | None = None) -> Supposed:

@@ -1,4 +1,4 @@
-"""Commands that play a model of a NAT: models, diff, replay, whatif."""
+"""Commands that play models of NATs: models, diff, whatif."""
 
 from __future__ import annotations
 
@@ -54,36 +54,6 @@ def diff(points: tuple[str, ...], through: str, style: str, write: str | None, l
     found = pipeline.diff([replace(p, via=via, selection=selection) for p in parse_points(points)], behavior, told.say, told)
     told.done()
     put(report.diff_json(found) if style == "json" else report.terminal(report.diff_sections(found, limit), coloured(write)), write)
-
-
-@click.command()
-@click.argument("point")
-@click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
-@FORMAT
-@click.option("--write", type=click.Path(dir_okay=False), metavar="OUT.pcapng", help="Write the expected capture, inside and outside.")
-@click.option("--from-side", "side", type=click.Choice(["inside", "outside"]), help="Where the capture was taken, if that is not plain.")
-@LIMIT
-@VIA
-@SELECT
-def replay(
-    point: str, through: str, style: str, write: str | None, side: str | None, limit: int, via: str | None, selection: Selection
-) -> None:
-    """Say what a NAT would do with the traffic of one capture, taken inside of it, and write the capture to expect.
-
-    Of a capture taken outside: what it would let in.
-
-    \b
-    Examples:
-      pcapnat replay inside.pcap --through linux-masquerade:ports=1024-2047
-      pcapnat replay inside.pcap --through winnat --write expected.pcapng
-    """
-    from .. import pipeline, report
-    from ..nat.chosen import chosen
-
-    behavior, told = chosen(through), Progress()
-    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told, write, side)
-    told.done()
-    put(report.forecast_json(found) if style == "json" else report.terminal(report.forecast_sections(found, limit), coloured(None)), None)
 
 
 @click.command()

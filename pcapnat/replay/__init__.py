@@ -1,7 +1,7 @@
 """replay: a model plays the part of the box, and what it says is compared with what was seen.
 
-May use model and below, and numpy. Touches nothing, no file, no interface, no clock, but for write.py, which reads a capture again and
-writes the expected one.
+May use model and below, and numpy. Touches nothing, but for two files that read a capture again: write.py writes the expected one,
+send.py sends its frames on an interface and alone has a socket and a clock.
 """
 
 from .compare import Cause, Difference, Kind, Replay, replay

@@ -5,7 +5,7 @@ May use analysis and below; tabulate in `terminal.py` only.
 
 from .boxes import analysis_sections
 from .content import conversation_sections, info_sections, socket_sections
-from .forecastpage import forecast_json, forecast_sections
+from .forecastpage import forecast_json, forecast_sections, sent_json, sent_sections
 from .frame import frame_sections
 from .framejson import show_json
 from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
@@ -35,6 +35,8 @@ __all__ = [
     "models_sections",
     "replay_json",
     "replay_section",
+    "sent_json",
+    "sent_sections",
     "show_json",
     "socket_sections",
     "sockets_json",

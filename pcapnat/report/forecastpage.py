@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..analysis import Forecasted
+from ..analysis import Forecasted, Live
 from ..flow import protocol_name
 from .models import behavior_values
 from .words import Section, endpoint, plural
@@ -96,3 +96,30 @@ def forecast_sections(f: Forecasted, limit: int) -> list[Section]:
     if len(shown) < len(found.sessions):
         table.after.append(f"... and {len(found.sessions) - len(shown):,} more: --limit 0 shows all")
     return [head, table] if rows else [head]
+
+
+def sent_json(live: Live) -> str:
+    """pcapnat.replay/1, of frames that were sent."""
+    s = live.sent
+    document = {
+        "schema": "pcapnat.replay/1",
+        "point": {"name": live.port.name, "file": live.port.files[0], "files": list(live.port.files), "frames": len(live.port.packets)},
+        "sent": {
+            "interface": s.interface,
+            "to": s.to,
+            "frames": s.frames,
+            "bytes": s.size,
+            "lasted_ns": s.lasted_ns,
+            "left_out": [{"why": why, "frames": n} for why, n in s.left.most_common()],
+        },
+        "notes": [s.says, *live.notes],
+    }
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=True) + "\n"
+
+
+def sent_sections(live: Live) -> list[Section]:
+    """The page `pcapnat replay --send` prints."""
+    s = live.sent
+    lines = [f"{plural(s.frames, 'frame')} sent to {s.to}, {s.size:,} bytes in {s.lasted_ns / 1e9:.3f} s."]
+    lines += [f"{plural(n, 'frame')} not sent: {why}" for why, n in s.left.most_common()]
+    return [Section(f"Sent on {s.interface}", lines, after=[s.says, *live.notes])]
