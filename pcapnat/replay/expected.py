@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..table import Array
 from ..wire import Ends, Flag
 from .forecast import Forecast
 
+V = TypeVar("V")
 CHOSEN = {
     int(Choice.FIXED): "the model leaves no other endpoint",
     int(Choice.HINTED): "one of many endpoints that the model allows",
@@ -35,6 +37,9 @@ class Expected:
     tunnelled: Array
     """(n,) rows whose packet is carried in another."""
     left: Counter[str] = field(default_factory=Counter)
+    _ends: dict[tuple[int, int, int], tuple[Ends, bool]] = field(default_factory=dict)
+    _said: dict[tuple[int, int, int], tuple[str, str]] = field(default_factory=dict)
+    """What was made for a session's frames of one side and disposition: the next one's is the same."""
 
     def outside(self, row: int) -> tuple[Ends, int, Ends | None, bool] | None:
         """What the frame of a row looks like outside: ends, TTL, the ends of what it quotes, and whether its IP version changes to 4.
@@ -46,6 +51,11 @@ class Expected:
             return None
         played = self.forecast.played
         t, v = played.traffic, played.verdicts
+        key = int(v.session[i]), int(t.side[i]), int(v.disposition[i])
+        plain = key[0] >= 0 and t.kind[i] != ERROR and t.fragment[i] < 2
+        if plain and key in self._ends and not self.tunnelled[row]:
+            ends, to_four = self._ends[key]
+            return ends, int((v if key[1] == 0 else t).ttl[i]), None, to_four
         outward = t.side[i] == 0
         if outward and (v.side[i] != 1 or v.disposition[i] not in (int(Disposition.TRANSLATED), int(Disposition.FORWARDED))):
             return None
@@ -66,6 +76,8 @@ class Expected:
             q, k = (played.inner if outward else played.quotes), int(t.quote[i])
             known = int(q.kind[k]) not in (0, 255)
             quoted = Ends(_bytes(q.src[k]), _bytes(q.dst[k]), int(q.sport[k]) if known else -1, int(q.dport[k]) if known else -1)
+        if plain:
+            _remember(self._ends, key, (ends, to_four))
         return ends, int(h.ttl[i]), quoted, to_four
 
     def says(self, row: int) -> tuple[str, str]:
@@ -80,11 +92,25 @@ class Expected:
             return "", ""
         played = self.forecast.played
         t, v = played.traffic, played.verdicts
+        what, session = int(v.disposition[i]), int(v.session[i])
+        key = session, int(t.side[i]), what
+        plain = session >= 0 and t.kind[i] != ERROR and what == int(Disposition.TRANSLATED) and self.first.get(session) != i
+        if plain and key in self._said:
+            inside, outside = self._said[key]
+            return inside, outside.replace(PLACE, str(row + 1), 1)
+        if plain:
+            _remember(self._said, key, self._why(i, PLACE))
+        return self._why(i, str(row + 1))
+
+    def _why(self, i: int, number: str) -> tuple[str, str]:
+        """What is said of a played frame; number: its number in words."""
+        played = self.forecast.played
+        t, v = played.traffic, played.verdicts
         reason = REASONS[int(v.reason[i])].value
         what, session = int(v.disposition[i]), int(v.session[i])
         came = _ends(t.src[i], t.sport[i], t.dst[i], t.dport[i], int(t.kind[i]))
         gone = _ends(v.src[i], v.sport[i], v.dst[i], v.dport[i], int(t.kind[i]))
-        numbered = f"frame {row + 1} of {self.port.name}"
+        numbered = f"frame {number} of {self.port.name}"
         if t.side[i] == 1:
             if what == int(Disposition.DROPPED):
                 return f"the model would not let it in: {reason}", f"{numbered} as it came from outside; the model drops it: {reason}"
@@ -107,6 +133,18 @@ class Expected:
             choice = CHOSEN.get(int(v.choice[i]), "made before")
             return "", f"{numbered}: {came} leaves as {gone}; makes session {session}: {choice}"
         return "", f"{numbered}: {came} leaves as {gone}; session {session}"
+
+
+PLACE = "\0"
+"""Where the frame's number goes in what is remembered; no name of a point holds it, as none on a command line does."""
+MOST_REMEMBERED = 100_000
+
+
+def _remember(where: dict[tuple[int, int, int], V], key: tuple[int, int, int], value: V) -> None:
+    """Keep a value; nothing else if there are too many."""
+    if len(where) >= MOST_REMEMBERED:
+        where.clear()
+    where[key] = value
 
 
 def expected(port: Port, forecast: Forecast) -> Expected:

@@ -183,12 +183,12 @@ def _forwarded(port: Port, rows: Array, behavior: NatBehavior) -> tuple[Array, A
 
 
 def _supposed(port: Port, who: Behind, addresses: tuple[str, ...]) -> tuple[Static, ...]:
-    """Forwarded ports as conversations opened from outside show them: of each outside port the first one who was reached by it."""
+    """Forwarded ports as conversations opened from outside show them; several hosts may be behind one, as behind a load balancer."""
     p = port.packets
     rows = np.flatnonzero(who.answers & (port.conversation >= 0) & np.isin(p.proto, (6, 17)) & (p.flags & int(Flag.PORTS) != 0))
     rows = rows[_of_opener(port, rows) & (port.conversations.client()[port.conversation[rows]] >= 0)]
     _, once = np.unique(np.column_stack([p.dst[rows], p.dport[rows], p.proto[rows]]), axis=0, return_index=True)
-    found: dict[tuple[int, int, int], Static] = {}
+    found: dict[tuple[str, int, int], Static] = {}
     first: dict[int, str] = {}
     for prefix in addresses:
         net = ipaddress.ip_network(prefix, strict=False)
@@ -197,16 +197,15 @@ def _supposed(port: Port, who: Behind, addresses: tuple[str, ...]) -> tuple[Stat
         host, number, proto = text(*p.dst[r].tolist()), int(p.dport[r]), int(p.proto[r])
         version = 6 if ":" in host else 4
         if version in first and len(found) < MOST_STATIC:
-            found.setdefault((version, proto, number), Static(first[version], host, str(proto), (number, number), number))
+            found.setdefault((host, proto, number), Static(first[version], host, str(proto), (number, number), number))
     return tuple(found.values())
 
 
 def _ports(rules: tuple[Static, ...]) -> str:
     """Forwarded ports for a reader."""
-    names = [f"{protocol_name(int(rule.proto))} {rule.ports[0]}" for rule in rules[:MOST_NAMED]]
-    return ", ".join(names) + (
-        f" and {len(rules) - MOST_NAMED} more are" if len(rules) > MOST_NAMED else " are" if len(rules) > 1 else " is"
-    )
+    names = list(dict.fromkeys(f"{protocol_name(int(rule.proto))} {rule.ports[0]}" for rule in rules))
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more + (" are" if len(names) > 1 else " is")
 
 
 def _unasked(port: Port, who: Behind, forwarded: Array) -> Array:
@@ -303,6 +302,8 @@ def _aimed(port: Port, every: Array, inward: Array, before: Played, forwarded: t
     quotes.sport[q[ported]], quotes.dport[q[ported]] = v.sport[s[ported]], v.dport[s[ported]]
     quotes.kind[q[quotes.kind[q] == QUERY + 1]] = QUERY  # what was asked went out
     new = np.flatnonzero(open_ >= 0)
+    traffic.hint[new], traffic.hint_port[new] = traffic.dst[new], traffic.dport[new]  # who it was led to, if several are behind a port
+    traffic.hint_kind[new] = int(Hint.SEEN)
     traffic.dst[new] = forwarded[1][open_[new]]
     new = new[traffic.kind[new] == PORTS]
     traffic.dport[new] = forwarded[2][open_[new]]

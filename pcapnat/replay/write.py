@@ -78,22 +78,24 @@ def _one_file(
     for batch in batches(capture, 0, progress, None, selector(capture, point.selection, point.interface)):
         f, buf, base = batch.chunk.frames, batch.chunk.buf, before + batch.first_row
         meant = None if batch.picked is None else batch.picked.one()
-        for k in range(batch.count):
+        came = plan.forecast.who.enters[base : base + batch.count].tolist()
+        columns = zip(
+            *(getattr(f, name)[: batch.count].tolist() for name in ("at", "cap_len", "interface", "time_ns", "wire_len")), strict=True
+        )
+        for k, (at, size, interface, time, wire) in enumerate(columns):
             if meant is not None and not meant[k]:
                 continue
-            at, size, link = int(f.at[k]), int(f.cap_len[k]), capture.interfaces[int(f.interface[k])].link_type
+            link = capture.interfaces[interface].link_type
             data = buf[at : at + size].tobytes()
             if link not in links:
                 links[link] = _interfaces(out, link, plan.port, model, bool(links))
             inside, outside = plan.says(base + k)
             made = _made(data, base + k, link, plan, done)
-            time, wire = int(f.time_ns[k]), int(f.wire_len[k])
             if made is None:
                 out.frame(links[link][0], time, data, wire, inside.encode())
                 done.inside += 1
                 continue
-            came = plan.forecast.who.enters[base + k]
-            for mine in (True, False) if came else (False, True):  # a frame is seen first where it comes from
+            for mine in (True, False) if came[k] else (False, True):  # a frame is seen first where it comes from
                 if mine:
                     out.frame(links[link][0], time, data, wire, inside.encode())
                 else:

@@ -29,7 +29,7 @@ TRAFFIC = (
     "A udp one x20 | C udp two x20 | A>D udp three x20 | A ping 7 1 x8 | C ping 7 1 x9 | A S 100 | C S 200 | A S 100 | A>D S 900"
     " | A udp four x20 | C udp five x20 | A:53>D:53 udp six x20 | C:53>D:53 udp seven x20 | A . 101 501 | C P 201 501 x40 | A ping 7 2 x10"
 )
-"""Two hosts that use one source port towards one server, by UDP and TCP; like echo identifiers; a SYN sent again; segments of no session."""
+"""Two hosts with one source port towards one server, by UDP and TCP; like echo identifiers; a SYN sent again; segments of no session."""
 RULES = "table ip t {\n chain post {\n type nat hook postrouting priority srcnat;\n oifname \"wan\" masquerade\n }\n}\n"
 
 
