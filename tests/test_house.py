@@ -46,7 +46,7 @@ ONLY_IN = {
     "random": set(),
     "secrets": set(),
     "socket": {"replay/send"},
-    "subprocess": {"wire/via"},
+    "subprocess": {"wire/via", "kernel/making"},
     "lz4": {"wire/source"},
     "zstandard": {"wire/source"},
     "multiprocessing": set(),

@@ -119,7 +119,10 @@ def rewritten(here: Any, there: Any, i: int, j: int, d: int, s: Any, moved: int)
     if known > 0 or (known == 0 and (not s[TIMED] or not -NEAR_NS <= lag(here, there, i, j, s) <= NEAR_NS)):
         return 0
     if f & UDP:
-        return CHANGED if known < 0 and size and now else 0
+        near = size - 2 * REWRITTEN_BYTES <= now <= size + 2 * REWRITTEN_BYTES
+        whole = 0 < size <= WHOLE_BYTES and 0 < now <= WHOLE_BYTES
+        # Where one is the beginning of the other, as far as is known, they are no rewriting: see coalesced.py.
+        return CHANGED if known < 0 and near and whole and here.digest[i] != there.digest[j] else 0
     if not f & TCP or (here.tcp_flags[i] ^ there.tcp_flags[j]) & 7:
         return 0
     if size == now and here.digest[i] == there.digest[j] and (size >= TELLING or here.tcp_flags[i] & 2):
@@ -300,10 +303,10 @@ def align(
                 if there_at < at - LOOK // 2 or there_at > at + LOOK // 2:
                     at = there_at
                     y, late = find(here, there, i, d, side, order_there, start, stop, at, reverse_there, mate_there, s, 0)
-            if y < 0:
+            if y < 0 and not here.flags[i] & UDP:
                 y, late = find(here, there, i, d, side, order_there, start, stop, at, reverse_there, mate_there, s, 2)
                 kind = 0 if y < 0 else rewritten(here, there, i, order_there[y] | 0, d, s, 1)
-            elif late > NEAR_NS:
+            elif y >= 0 and late > NEAR_NS:
                 j = order_there[y] | 0
                 if fits_better(here, there, x, high, order_here, reverse_here, i, j, late, mate_here, d, s):
                     y = -1
@@ -334,6 +337,18 @@ def align(
                     side = signed(reverse_here[i]) ^ signed(flip[m])
                     if pieces(here, there, i, signed(reverse_here[i]) & 1, side, order_there, start, stop, at, reverse_there, mate_here,
                               mate_there, how_here, how_there, s):  # fmt: skip
+                        of[i] = number[m]
+                        paired += 1
+                elif mate_here[i] < 0 and here.flags[i] & UDP:
+                    # Identifications are all that ties these together, and those of datagrams sent at once overlap with later ones'.
+                    side = signed(reverse_here[i]) ^ signed(flip[m])
+                    y, _ = find(here, there, i, 0, side, order_there, start, stop, at, reverse_there, mate_there, s, 2)
+                    if y >= 0:
+                        j = order_there[y] | 0
+                        mate_here[i] = j
+                        mate_there[j] = i
+                        how_here[i] = CHANGED
+                        how_there[j] = CHANGED
                         of[i] = number[m]
                         paired += 1
                 elif mate_here[i] >= 0:

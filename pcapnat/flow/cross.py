@@ -25,6 +25,7 @@ from ..wire import Flag
 from . import clock as clocks
 from .assign import assign
 from .clock import Step, Travel
+from .coalesced import coalesced
 from .conversation import Conversations
 from .fingerprint import By, Candidates, Index
 from .frames import FramePairs, Members, align, frame_pairs, lone
@@ -156,6 +157,7 @@ def _frames(crossing: Crossing, there: Port, kept: tuple[bool, bool]) -> None:
         if len(number):
             rows, sides = (m.here[number], m.there[number]), (at_here, members)
             found = align(here, port, sides, rows, m.flip[number], number, clock, kept)
+            coalesced(here, port, rows, m.flip[number], number, clock, kept[0], found)
             pairs.append(frame_pairs(found))
             matched_there = matched_there if hairpin else rows[1]
     crossing.frames = FramePairs.join(pairs)

@@ -15,15 +15,17 @@ import os
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import primitives
+from . import making, primitives
+from .making import packed, parts, unpacked
 from .primitives import MIX_A, MIX_B
+from .threads import cores
 
 if TYPE_CHECKING:
     from .engine import Kernel, Param
@@ -32,6 +34,7 @@ LIBC = {"memset", "memcpy", "memmove"}
 OPTIONS = {"_nrt": False, "error_model": "numpy", "boundscheck": False, "forceinline": True}
 """No runtime, no exceptions; and everything inlined: handing a record of thirty arrays to a call costs more than the call does.
 Only functions marked cold are called: they take no records, and each caller would be compiled with all of them."""
+NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _engines: list[Any] = []
 
 
@@ -62,7 +65,9 @@ def _file(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> Path:
     import llvmlite.binding as llvm
 
     seen = hashlib.sha256()
-    for name in sorted({f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__}):
+    for name in sorted(
+        {f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__, making.__file__}
+    ):
         seen.update(Path(name).read_bytes())
     # Column layouts live in the table classes, and constants (marks, for one) may be imported: neither is in the kernels' files.
     seen.update(repr([k.params for k in kernels]).encode())
@@ -93,7 +98,7 @@ def load(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> None:
     path = _file(kernels, inners)
     code = _stored(path)
     if code is None:
-        code = _compile(kernels, inners)
+        code = packed(parts(kernels, lambda some: compiled(some, inners), cores()))
         with suppress(OSError):
             _keep(path, hashlib.sha256(code).digest() + code)
     _link(kernels, code)
@@ -125,7 +130,8 @@ def _link(kernels: list[Kernel], code: bytes) -> None:
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for part in unpacked(code):
+        engine.add_object_file(llvm.ObjectFileRef.from_data(part))
     engine.finalize_object()
     _engines.append(engine)
     prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -149,7 +155,8 @@ def _caller(function: Any) -> Callable[[int], int]:
     return call
 
 
-def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
+def compiled(kernels: Iterable[Kernel], inners: list[Callable[..., Any]]) -> bytes:
+    """An object file with a function for each kernel, made by Numba here and now; nothing for no kernels."""
     import llvmlite.binding as llvm
     import numba
     from numba.core import types
@@ -158,11 +165,11 @@ def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
 
     _teach_primitives()
     for function in inners:
-        register_jitable(**{**OPTIONS, "forceinline": not getattr(function, "cold", False)})(function)
+        register_jitable(**{**OPTIONS, **NO_WRAPPERS, "forceinline": not getattr(function, "cold", False)})(function)
     whole: Any = None
     for k in kernels:
         entry = _entry(k)
-        compiled = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(entry)
+        compiled = numba.njit(**NO_WRAPPERS, **OPTIONS)(entry)
         result = _result(compiled, types)
         module = llvm.parse_assembly(str(result._asdict()["library"]._final_module))
         for function in module.functions:
@@ -177,6 +184,8 @@ def _compile(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bytes:
         whole = module if whole is None else whole
         if whole is not module:
             whole.link_in(module)
+    if whole is None:
+        return b""
     machine = cpu_target.target_context.codegen()._tm
     text = str(whole)
     foreign = {
@@ -199,7 +208,7 @@ def _entry(k: Kernel) -> Callable[[Any], int]:
     """A function of one pointer that rebuilds the declared arguments from the block of words and calls the kernel."""
     from numba.extending import register_jitable
 
-    names: dict[str, Any] = {"body": register_jitable(**OPTIONS)(k.function)}
+    names: dict[str, Any] = {"body": register_jitable(**NO_WRAPPERS, **OPTIONS)(k.function)}
     at = 0
 
     def argument(param: Param) -> str:

@@ -19,7 +19,7 @@ from made_windows import converted, snapshots
 
 from pcapnat.flow import cross, fingerprint, observe
 from pcapnat.flow import vote as v
-from pcapnat.kernel import digest, kernel, load16, load16le, load32, load32le, load64, mix, native, prepare, signed
+from pcapnat.kernel import digest, kernel, load16, load16le, load32, load32le, load64, making, mix, native, prepare, signed
 from pcapnat.kernel import engine as kernel_engine
 from pcapnat.kernel.engine import INNER, KERNELS, Kernel
 from pcapnat.message import messages
@@ -317,7 +317,7 @@ def refused(function: Callable[[int], int], why: str) -> None:
     k = kernel(count="int")(function)
     KERNELS.remove(k)
     with pytest.raises(RuntimeError, match=why):
-        native._compile([k], [])
+        native.compiled([k], [])
 
 
 def test_kernels_that_break_the_rules_are_refused() -> None:
@@ -356,7 +356,7 @@ def test_addresses_belong_to_one_table(machine_code: dict[str, Callable[[int], i
         return int(table.one[0])
 
     KERNELS.remove(first)
-    native._link([first], native._compile([first], []))
+    native._link([first], making.packed([native.compiled([first], [])]))
     alone = Alone(one=np.array([5]))
     assert first(alone) == 5
     with pytest.raises(AttributeError):
