@@ -14,7 +14,7 @@ from ..flow import Port, protocol_name
 from ..model import ERROR, NO_PORTS, PORTS, QUERY, REASONS, Choice, Disposition, Hint, NatModel, Quotes, Traffic, Verdicts
 from ..nat.behavior import MOST_STATIC, NatBehavior, Static, protocol
 from ..table import Array
-from ..wire import Flag
+from ..wire import Flag, Packets
 from .behind import Behind, behind
 from .entered import traffic_of
 
@@ -101,7 +101,7 @@ def forecast(port: Port, behavior: NatBehavior, model: Callable[[NatBehavior], N
         six = bool((p.src[who.enters, 0] != 0).any()) and not behavior.nat64
         behavior = replace(behavior, addresses=STAND_IN if six else STAND_IN[:1])
         notes.append(f"the model names no outside address: {' and '.join(behavior.addresses)} stands for it")
-    if not behavior.static:
+    if not behavior.static and not getattr(behavior, "complete", False):
         behavior = replace(behavior, static=_supposed(port, who, behavior.addresses))
         if behavior.static:
             notes.append(f"the model names no forwarded ports: {_ports(behavior.static)} taken from conversations opened from outside")
@@ -170,7 +170,7 @@ def _forwarded(port: Port, rows: Array, behavior: NatBehavior) -> tuple[Array, A
     for rule in behavior.static:
         if not len(left):
             break
-        hit, outside, outer = _through(rule, p.dst[left], p.dport[left].astype(np.int64), p.proto[left], p.flags[left])
+        hit, outside, outer = _through(rule, behavior, p, left)
         at.append(left[hit])
         address.append(outside)
         number.append(outer)
@@ -219,26 +219,40 @@ def _unasked(port: Port, who: Behind, forwarded: Array) -> Array:
     return np.asarray(who.enters & opened[port.conversation] & (port.packets.flags & int(Flag.QUOTE) == 0))
 
 
-def _through(rule: Static, dst: Array, dport: Array, proto: Array, flags: Array) -> tuple[Array, Array, Array]:
-    """Which targets a rule leads to: mask, and for those the outside address and port. Neutral prefixes (NPTv6) are not turned back."""
-    inside, outside = ipaddress.ip_network(rule.inside, strict=False), ipaddress.ip_network(rule.outside, strict=False)
-    bits = inside.prefixlen + (96 if inside.version == 4 else 0)
-    mask = (1 << 128) - (1 << (128 - bits))
-    words = np.array([mask >> 64, mask & (1 << 64) - 1], np.uint64)
-    near, far = (np.array(parse(str(n.network_address)), np.uint64) for n in (inside, outside))
-    hit = ((dst & words) == near).all(axis=1)
+def outsides(rule: Static, behavior: NatBehavior) -> tuple[str, ...]:
+    """The outside addresses that a static mapping is at; one that names none is at all of the NAT's."""
+    return (rule.outside,) if rule.outside else behavior.addresses
+
+
+def _through(rule: Static, behavior: NatBehavior, p: Packets, rows: Array) -> tuple[Array, Array, Array]:
+    """Of some rows those that a rule leads to: mask, outside address and port. Neutral prefixes (NPTv6) are not turned back."""
+    inside = ipaddress.ip_network(rule.inside, strict=False)
+    at = [ipaddress.ip_network(a, strict=False) for a in outsides(rule, behavior)]
+    at = [net for net in at if net.version == inside.version]
+    dst, dport, flags = p.dst[rows], p.dport[rows].astype(np.int64), p.flags[rows]
+    words, near = _words(inside)
+    hit = ((dst & words) == near).all(axis=1) & bool(at and not rule.neutral)
     number = protocol(rule.proto)
     if number:
-        hit &= proto == number
+        hit &= p.proto[rows] == number
+    if rule.remote:
+        mask, base = _words(ipaddress.ip_network(rule.remote, strict=False))
+        hit &= ((p.src[rows] & mask) == base).all(axis=1)
     low, high = rule.ports
-    base = low if rule.to_port is None else rule.to_port
+    first = low if rule.to_port is None else rule.to_port
     ported = flags & int(Flag.PORTS) != 0
     if (low, high) != (0, 65535):
-        hit &= ported & (dport >= base) & (dport <= base + high - low)
-    if rule.neutral:
-        hit &= False
-    moved = np.where(ported & (base != low), dport - base + low, dport)
+        hit &= ported & (dport >= first) & (dport <= first + high - low)
+    moved = np.where(ported & (first != low), dport - first + low, dport)
+    far = _words(at[0])[1] if at else near
     return hit, (dst[hit] & ~words) | far, moved[hit]
+
+
+def _words(net: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[Array, Array]:
+    """Mask and address of a prefix as the words of an address column."""
+    bits = net.prefixlen + (96 if net.version == 4 else 0)
+    mask = (1 << 128) - (1 << (128 - bits))
+    return np.array([mask >> 64, mask & (1 << 64) - 1], np.uint64), np.array(parse(str(net.network_address)), np.uint64)
 
 
 def _sources(port: Port, every: Array, played: Played) -> Array:

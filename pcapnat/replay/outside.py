@@ -20,7 +20,7 @@ from ..terms import PcapnatError
 from ..wire import Flag
 from .behind import behind
 from .entered import traffic_of
-from .forecast import Forecast, Played
+from .forecast import Forecast, Played, outsides
 
 
 def is_outside(port: Port, behavior: NatBehavior) -> bool:
@@ -32,7 +32,10 @@ def is_outside(port: Port, behavior: NatBehavior) -> bool:
     ours, total = 0, max(1, int(whole.sum()))
     for name in ("src", "dst"):
         found, counts = np.unique(getattr(p, name)[whole], axis=0, return_counts=True)
-        nets = [ipaddress.ip_network(a, strict=False) for a in (*behavior.addresses, *(s.outside for s in behavior.static))]
+        nets = [
+            ipaddress.ip_network(a, strict=False)
+            for a in (*behavior.addresses, *(a for rule in behavior.static for a in outsides(rule, behavior)))
+        ]
         for address, n in zip(found.tolist(), counts.tolist(), strict=True):
             ours += n * any(ipaddress.ip_address(text(*address)) in net for net in nets)
     return ours * 2 > total
@@ -47,7 +50,7 @@ def forecast_outside(port: Port, behavior: NatBehavior) -> Forecast:
             raise PcapnatError(f"{port.name}: nothing tells which outside addresses are the box's: a model file's `addresses` names them")
         behavior = replace(behavior, addresses=own)
         notes.append(f"the model names no outside address: {', '.join(own[:4])} taken, by who opens conversations")
-    who = behind(port, (*behavior.addresses, *(rule.outside for rule in behavior.static)))
+    who = behind(port, (*behavior.addresses, *(a for rule in behavior.static for a in outsides(rule, behavior))))
     behavior = replace(behavior, inside=())
     rows = np.flatnonzero(who.enters | who.answers)
     rows = rows[np.argsort(port.packets.time_ns[rows], kind="stable")]

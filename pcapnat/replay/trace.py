@@ -17,6 +17,7 @@ from ..model.machine import BOTH_SYN, CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT,
 from ..nat.behavior import Filtering, NatBehavior, Static, protocol
 from .compare import FIELDS, window
 from .entered import Entered, completed, entered
+from .forecast import outsides
 
 STATES = {
     NEW: "new",
@@ -208,12 +209,12 @@ def _rule(found: Trace, t: Traffic, i: int, v: Verdicts) -> None:
     if found.reason in (Reason.NO_SESSION, Reason.GROUP, Reason.FRAGMENT, Reason.TABLE_FULL):
         found.steps.append(Step("rule", "not asked", found.reason.value))
         return
-    inward = t.side[i] == 1 or _within(dst, (*b.addresses, *(r.outside for r in b.static)))
+    inward = t.side[i] == 1 or _within(dst, (*b.addresses, *(a for r in b.static for a in outsides(r, b))))
     for rule in b.static:
-        hit = _fits(rule, t, i, dst) if inward else rule.outbound and _within(src, (rule.inside,))
+        hit = _fits(rule, b, t, i, dst) if inward else rule.outbound and _within(src, (rule.inside,))
         if hit:
             to = f"{rule.inside}" + (f" port {rule.to_port + int(t.dport[i]) - rule.ports[0]}" if rule.to_port is not None else "")
-            found.steps.append(Step("rule", "static mapping", f"{rule.outside} stands for {to if inward else rule.inside}"))
+            found.steps.append(Step("rule", "static mapping", f"{', '.join(outsides(rule, b))} stands for {to if inward else rule.inside}"))
             return
     if inward and t.side[i] == 0:
         found.steps.append(Step("rule", "hairpin", f"from inside to an outside address of the box; hairpinning: {b.hairpin.value}"))
@@ -327,11 +328,11 @@ def _tuple(t: Traffic, q: Quotes, i: int) -> Tuple | None:
     return int(t.proto[i]), (a, b), int(t.sport[i]), (x, y), int(t.dport[i])
 
 
-def _fits(rule: Static, t: Traffic, i: int, dst: str) -> bool:
+def _fits(rule: Static, b: NatBehavior, t: Traffic, i: int, dst: str) -> bool:
     number = protocol(rule.proto)
     remote = not rule.remote or _within(text(*t.src[i].tolist()), (rule.remote,))
     ported = rule.ports == (0, 65535) or rule.ports[0] <= int(t.dport[i]) <= rule.ports[1]
-    return remote and ported and number in (0, int(t.proto[i])) and _within(dst, (rule.outside,))
+    return remote and ported and number in (0, int(t.proto[i])) and _within(dst, outsides(rule, b))
 
 
 def _within(address: str, prefixes: tuple[str, ...]) -> bool:
