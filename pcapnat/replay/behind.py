@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..address import PRIVATE, text
+from ..address import PRIVATE, parse, text
 from ..flow import Port
 from ..table import Array
 from ..wire import Flag
 
 DIRECT = (32, 64, 128, 255)
 """TTLs that systems begin with: a frame that has one has passed no router yet."""
+SPECIAL = ("0.0.0.0", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "::", "::1", "fe80::/10", "ff00::/8")
+"""Addresses that tell nothing of who is inside: no host's own, or never forwarded."""
 MOST_NAMED = 3
 
 
@@ -39,14 +41,9 @@ def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
     found, number = np.unique(p.src[whole], axis=0, return_inverse=True)
     host = np.full(len(p), -1, np.int64)
     host[whole] = np.ravel(number)
-    names = [ipaddress.ip_address(text(int(a[0]), int(a[1]))) for a in found]
-    plain = np.array([not (a.is_unspecified or a.is_link_local or a.is_multicast or a.is_loopback) for a in names], bool)
-    six = np.array([a.version == 6 for a in names], bool)
-    if prefixes:
-        nets = [ipaddress.ip_network(prefix, strict=False) for prefix in prefixes]
-        private = np.array([any(a in net for net in nets) for a in names], bool)
-    else:
-        private = np.array([any(a in net for net in PRIVATE[a.version]) for a in names], bool)
+    plain = ~within(found, SPECIAL)
+    six = ~within(found, ("0.0.0.0/0",))
+    private = within(found, prefixes or tuple(str(net) for nets in PRIVATE.values() for net in nets))
     rows = np.flatnonzero(whole)
     rows = rows[plain[host[rows]]]
     macs, station = np.unique(p.eth_src[rows], return_inverse=True)
@@ -75,7 +72,7 @@ def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
     inner = np.zeros(len(p), bool)
     inner[rows] = ~outer[station]
     if prefixes:
-        inner &= (host >= 0) & private[np.maximum(host, 0)]
+        inner &= np.append(private, False)[host]
     inside = np.zeros(len(found), bool)
     inside[host[inner]] = True
     own = _own(p.ttl, rows[outer[station]], host, found, inside)
@@ -86,11 +83,27 @@ def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
     outward = whole & inner & ~home
     sent = np.zeros(len(p), bool)
     sent[rows] = outer[station]
-    from_own = (host >= 0) & own[np.maximum(host, 0)]
+    from_own = np.append(own, False)[host]  # -1 is nobody
     to_inside = np.zeros(len(p), bool)
     hosts = {bytes(a) for a in found[inside]}
     to_inside[whole] = np.array([bytes(a) in hosts for a in aims], bool)[np.ravel(back)]
     return Behind(outward, sent & to_inside & ~from_own, (inner & home) | (sent & from_own), _says(found[inside], why))
+
+
+def within(addresses: Array, prefixes: tuple[str, ...]) -> Array:
+    """(n,) which addresses lie in any of some prefixes."""
+    found = np.zeros(len(addresses), bool)
+    for prefix in prefixes:
+        mask, base = words(ipaddress.ip_network(prefix, strict=False))
+        found |= ((addresses & mask) == base).all(axis=1)
+    return found
+
+
+def words(net: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[Array, Array]:
+    """Mask and address of a prefix as the words of an address column."""
+    bits = net.prefixlen + (96 if net.version == 4 else 0)
+    mask = (1 << 128) - (1 << (128 - bits))
+    return np.array([mask >> 64, mask & (1 << 64) - 1], np.uint64), np.array(parse(str(net.network_address)), np.uint64)
 
 
 def _any(station: Array, what: Array, count: int) -> Array:

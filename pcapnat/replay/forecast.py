@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..address import parse, text
+from ..address import text
 from ..flow import Port, protocol_name
 from ..model import ERROR, NO_PORTS, PORTS, QUERY, REASONS, Choice, Disposition, Hint, NatModel, Quotes, Traffic, Verdicts
 from ..nat.behavior import MOST_STATIC, NatBehavior, Static, protocol
 from ..table import Array
 from ..wire import Flag, Packets
-from .behind import Behind, behind
+from .behind import Behind, behind, words
 from .entered import traffic_of
 
 STAND_IN = ("203.0.113.1", "2001:db8::1")
@@ -230,13 +230,13 @@ def _through(rule: Static, behavior: NatBehavior, p: Packets, rows: Array) -> tu
     at = [ipaddress.ip_network(a, strict=False) for a in outsides(rule, behavior)]
     at = [net for net in at if net.version == inside.version]
     dst, dport, flags = p.dst[rows], p.dport[rows].astype(np.int64), p.flags[rows]
-    words, near = _words(inside)
-    hit = ((dst & words) == near).all(axis=1) & bool(at and not rule.neutral)
+    kept, near = words(inside)
+    hit = ((dst & kept) == near).all(axis=1) & bool(at and not rule.neutral)
     number = protocol(rule.proto)
     if number:
         hit &= p.proto[rows] == number
     if rule.remote:
-        mask, base = _words(ipaddress.ip_network(rule.remote, strict=False))
+        mask, base = words(ipaddress.ip_network(rule.remote, strict=False))
         hit &= ((p.src[rows] & mask) == base).all(axis=1)
     low, high = rule.ports
     first = low if rule.to_port is None else rule.to_port
@@ -244,15 +244,8 @@ def _through(rule: Static, behavior: NatBehavior, p: Packets, rows: Array) -> tu
     if (low, high) != (0, 65535):
         hit &= ported & (dport >= first) & (dport <= first + high - low)
     moved = np.where(ported & (first != low), dport - first + low, dport)
-    far = _words(at[0])[1] if at else near
-    return hit, (dst[hit] & ~words) | far, moved[hit]
-
-
-def _words(net: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[Array, Array]:
-    """Mask and address of a prefix as the words of an address column."""
-    bits = net.prefixlen + (96 if net.version == 4 else 0)
-    mask = (1 << 128) - (1 << (128 - bits))
-    return np.array([mask >> 64, mask & (1 << 64) - 1], np.uint64), np.array(parse(str(net.network_address)), np.uint64)
+    far = words(at[0])[1] if at else near
+    return hit, (dst[hit] & ~kept) | far, moved[hit]
 
 
 def _sources(port: Port, every: Array, played: Played) -> Array:

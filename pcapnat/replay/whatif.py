@@ -199,9 +199,12 @@ def _ports(s: Lived) -> list[Peak]:
     last = np.maximum.reduceat(end, begin)
     where = np.flatnonzero(ported)[order][begin]
     group, first = _groups(s.outside[where], s.proto[where])
+    order = np.argsort(group, kind="stable")
+    edges = np.append(np.searchsorted(group[order], np.arange(len(first))), len(order))
+    start, last = start[begin][order], last[order]
     peaks = [
-        Peak(text(*s.outside[where[f]].tolist()), int(s.proto[where[f]]), _most(start[begin][group == g], last[group == g]))
-        for g, f in enumerate(first.tolist())
+        Peak(text(*s.outside[where[f]].tolist()), int(s.proto[where[f]]), _most(start[low:high], last[low:high]))
+        for f, low, high in zip(first.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True)
     ]
     return sorted(peaks, key=lambda p: (-p.most, p.outside, p.proto))
 

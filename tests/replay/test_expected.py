@@ -194,3 +194,15 @@ def test_everything_a_real_nat_let_in(folder: str) -> None:
     d = told("replay", str(CAPTURES / folder / "outside.pcap"), "--through", "linux-masquerade", "--from-side", "outside")
     assert d["answers"]["frames"] > 20
     assert d["answers"]["let_in"] >= 0.95 * d["answers"]["frames"]
+
+
+def test_captures_that_hold_nothing_to_play(tmp_path: Path) -> None:
+    """No frame, and no IP in any frame: nothing leaves, and that is said."""
+    from packet_script import Frame
+
+    arp = bytes.fromhex("ffffffffffff020000000001080600010800060400010200000000010a0000010000000000000a000002")
+    for name, frames in (("none", []), ("arp", [Frame(1, arp)])):
+        out, _, said = made(tmp_path, write(tmp_path / f"{name}.pcap", frames), "linux-masquerade")
+        assert (said["frames"], said["written"]["outside"]) == (0, 0)
+        assert "nobody was found to be inside" in said["notes"][0]
+        assert told("info", out)["frames"] == len(frames)
