@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .config import Truth
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Inferred, Mappings, PortUse, Translations
@@ -56,6 +57,8 @@ class Diff:
     crossing: Crossing
     replay: Replay
     notes: list[str] = field(default_factory=list)
+    table: Truth | None = None
+    """The NAT's own table beside them, if one was given."""
 
 
 @dataclass

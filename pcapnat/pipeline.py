@@ -9,6 +9,8 @@ import numpy as np
 
 from . import kernel
 from .analysis import Analysis, Box, Diff, Forecasted, Live, Show, Shown, Supposed, Traced
+from .config import SessionTable
+from .config import compared as compared_table
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
 from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
@@ -132,8 +134,16 @@ def _prepared(points: list[Point], say: Say | None) -> int:
     return key_limit([s for g, _ in glances for s in g.snaplens])
 
 
-def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None) -> Diff:
+def diff(
+    points: list[Point],
+    behavior: NatBehavior,
+    say: Say | None = None,
+    progress: Progress | None = None,
+    table: SessionTable | None = None,
+) -> Diff:
     """What entered the box between two points (or that one capture of both its sides shows), played through a model of it.
+
+    table: the box's own, which is compared with what crossed and with the model's rules.
 
     Raises PcapnatError for another number of points.
     """
@@ -141,9 +151,11 @@ def diff(points: list[Point], behavior: NatBehavior, say: Say | None = None, pro
     crossing = cross(*both)
     found = replay(crossing, behavior)
     notes = [_split(*both)] if len(points) == 1 else []
-    if turned(translations(crossing)):
+    everything = translations(crossing)
+    if turned(everything):
         notes.append(f"{both[1].name} is inside of {both[0].name}, as addresses and TTLs tell: give the points from the inside out")
-    return Diff(crossing, found, notes + _notes(list(both), []))
+    truth = compared_table(table, crossing, everything, behavior) if table else None
+    return Diff(crossing, found, notes + _notes(list(both), []), truth)
 
 
 def _both_sides(points: list[Point], what: str, say: Say | None, progress: Progress | None) -> tuple[Port, Port]:

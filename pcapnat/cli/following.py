@@ -29,7 +29,7 @@ def trace(points: tuple[str, ...], through: str | None, style: str, write: str |
       pcapnat trace inside.pcap outside.pcap outside:9 --through linux-masquerade
     """
     from .. import pipeline, report
-    from ..nat.chosen import chosen
+    from ..config import chosen
 
     if len(points) < 2:
         raise PcapnatError("a trace needs points and a frame, as in `pcapnat trace inside.pcap outside.pcap 7`")

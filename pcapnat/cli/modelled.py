@@ -34,24 +34,38 @@ def models(name: str | None, style: str, write: str | None) -> None:
 @click.command()
 @click.argument("points", nargs=-1, required=True, metavar="POINT POINT")
 @click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
+@click.option("--table", metavar="FILE", help="The NAT's own table: conntrack -L or -E, /proc/net/nf_conntrack, Get-NetNatSession as JSON.")
 @FORMAT
 @WRITE
 @LIMIT
 @VIA
 @SELECT
-def diff(points: tuple[str, ...], through: str, style: str, write: str | None, limit: int, via: str | None, selection: Selection) -> None:
+def diff(
+    points: tuple[str, ...],
+    through: str,
+    table: str | None,
+    style: str,
+    write: str | None,
+    limit: int,
+    via: str | None,
+    selection: Selection,
+) -> None:
     """Play what entered through a model of a NAT, and compare with what came out.
+
+    MODEL may also be what a running NAT says of its rules: a file with the output of `nft -j list ruleset`, of iptables-save, or of
+    Get-NetNat, Get-NetNatStaticMapping and Get-NetNatExternalAddress as JSON; FILE:word=value,... changes what it does not say.
 
     \b
     Examples:
       pcapnat diff inside.pcap outside.pcap --through linux-masquerade
       pcapnat diff inside.pcap outside.pcap --through winnat:ports=1024-2047,udp_idle=30 --format json
+      pcapnat diff inside.pcap outside.pcap --through ruleset.json:udp_idle=10 --table conntrack.txt
     """
     from .. import pipeline, report
-    from ..nat.chosen import chosen
+    from ..config import chosen, session_table
 
-    behavior, told = chosen(through), Progress()
-    found = pipeline.diff([replace(p, via=via, selection=selection) for p in parse_points(points)], behavior, told.say, told)
+    behavior, known, told = chosen(through), session_table(table) if table else None, Progress()
+    found = pipeline.diff([replace(p, via=via, selection=selection) for p in parse_points(points)], behavior, told.say, told, known)
     told.done()
     put(report.diff_json(found) if style == "json" else report.terminal(report.diff_sections(found, limit), coloured(write)), write)
 
@@ -71,7 +85,7 @@ def whatif(point: str, through: tuple[str, ...], style: str, write: str | None, 
       pcapnat whatif inside.pcap --through winnat --through linux-masquerade:ports=1024-2047,udp_idle=30
     """
     from .. import pipeline, report
-    from ..nat.chosen import chosen
+    from ..config import chosen
 
     models, told = [(said, chosen(said)) for said in dict.fromkeys(through)], Progress()
     found = pipeline.suppose(replace(parse_points((point,))[0], via=via, selection=selection), models, told.say, told)

@@ -48,7 +48,7 @@ def replay(
       pcapnat replay inside.pcap --send eth1 --send-to 02:00:00:00:00:01
     """
     from .. import pipeline, report
-    from ..nat.chosen import chosen
+    from ..config import chosen
 
     if not through and not send:
         raise PcapnatError("replay needs --through MODEL, or --send INTERFACE")

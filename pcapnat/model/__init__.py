@@ -5,6 +5,7 @@ columns, a verdict too; packets are never changed.
 """
 
 from .nat import NatModel, Session
+from .reject import Answers, answers
 from .traffic import ERROR, NEITHER, NO_PORTS, PORTS, QUERY, REASONS, Choice, Disposition, Hint, Quotes, Reason, Side, Traffic, Verdicts
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "PORTS",
     "QUERY",
     "REASONS",
+    "Answers",
     "Choice",
     "Disposition",
     "Hint",
@@ -24,4 +26,5 @@ __all__ = [
     "Side",
     "Traffic",
     "Verdicts",
+    "answers",
 ]

@@ -39,6 +39,8 @@ from .session import (
     SHARE,
     SHARES,
     SOURCE,
+    SOURCES,
+    SOURCES_END,
     STATICS,
     TUPLE,
     head,
@@ -66,6 +68,12 @@ def within(prefixes: Any, start: int, stop: int, high: Any, low: Any) -> int:
         if (high & prefixes[k, 2]) == prefixes[k, 0] and (low & prefixes[k, 3]) == prefixes[k, 1]:
             return 1
     return 0
+
+
+@inner
+def is_v4(high: Any, low: Any) -> int:
+    """1 for an IPv4 address."""
+    return 1 if high == 0 and signed(low) >> 32 == 0xFFFF else 0
 
 
 @inner
@@ -292,8 +300,21 @@ def choose(
         if host < 0 or a >= n:
             return NO_PORT
         pinned = True
+    if not pinned:
+        # Of addresses of both versions of IP, one of the destination's.
+        four = is_v4(keys[e, 0], keys[e, 1])
+        for _ in range(n):
+            if is_v4(pool[a, 0], pool[a, 1]) == four:
+                break
+            a = (a + 1) % n
     keys[e, 2] = pool[a, 0]
     keys[e, 3] = pool[a, 1]
+    for k in range(rules[SOURCES], rules[SOURCES_END]):
+        if (keys[2 * c, 0] & own[k, 2]) == own[k, 0] and (keys[2 * c, 1] & own[k, 3]) == own[k, 1]:
+            keys[e, 2] = own[k + rules[SOURCES_END] - rules[SOURCES], 0]
+            keys[e, 3] = own[k + rules[SOURCES_END] - rules[SOURCES], 1]
+            pinned = True
+            break
     if not pinned and rules[PAIRED]:
         m = head(HOST, c, 0, 0, groups, gmask, seed, keys, life, links, time, 0)
         if m >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..kernel import SEED
 from ..nat.behavior import NatBehavior
 from ..table import Array
 from .choose import BY_BLOCK
+from .filter import bars
 from .play import STEP, play
 from .rules import Rules, compile_rules
 from .session import COUNT, EXPIRES, FRAMES, KINDS, LAST_PORT, LIFE, ORDER, SERIAL, SWEPT, TOTALS, sweep
@@ -59,19 +61,33 @@ class NatModel:
             self._rules = compile_rules(self.behavior)
             self._make(FEWEST)
         r = self._rules
+        verdicts.barred[:] = -1
+        stops, who = self._bars(traffic, quotes) if self.behavior.filters else (np.zeros(len(traffic), np.uint8), None)
         done = 0
         while True:
             done = play(
                 traffic, quotes, verdicts, inner, done, len(traffic), r.machine, r.times, self._slots, len(self._slots) - 1, self._groups,
                 len(self._groups) - 1, SEED, self._keys, self._life, self._links, r.rules, r.pool, r.own, r.ranges, self._owners, r.words,
-                r.statics, self._totals, self._hashes,
+                r.statics, self._totals, self._hashes, stops,
             )  # fmt: skip
             if done == len(traffic):
                 break
             self._room(int(traffic.time_ns[done]))
         if len(traffic):
             self._time = int(traffic.time_ns[-1])
+        if who is not None:
+            stopped = np.flatnonzero(verdicts.barred >= 0)
+            verdicts.barred[stopped] = who[verdicts.barred[stopped], stopped]
         return verdicts, inner
+
+    def _bars(self, traffic: Traffic, quotes: Quotes) -> tuple[Array, Array]:
+        """What filter rules stop. They look at what a packet becomes, too: a twin without rules is played first to know it."""
+        twin = copy.copy(self)
+        twin.behavior = replace(self.behavior, filters=())
+        for name in ("_totals", "_slots", "_groups", "_keys", "_life", "_links", "_owners", "_hashes"):
+            setattr(twin, name, getattr(self, name).copy())
+        verdicts, _ = twin.play(traffic, quotes)
+        return bars(self.behavior.filters, traffic, verdicts)
 
     @property
     def sessions_made(self) -> int:

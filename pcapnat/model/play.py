@@ -3,6 +3,8 @@
 from typing import Any
 
 from ..kernel import cold, inner, kernel, signed
+from ..nat.filters import NEW as NEW_TO
+from ..nat.filters import RELATED, UNTRACKED
 from .admit import KEPT_TURNED, from_inside, from_outside
 from .choose import BEFORE
 from .machine import (
@@ -64,7 +66,7 @@ from .session import (
     place,
 )
 from .traffic import ERROR, NEITHER, REASONS, Quotes, Reason, Traffic, Verdicts
-from .verdict import D_DROPPED, NO_ICMP, NO_SESSION, NOWHERE, UNFIT, answer_word, carry, error, leave, packet_word, to_group
+from .verdict import BARRED, D_DROPPED, NO_ICMP, NO_SESSION, NOWHERE, UNFIT, answer_word, carry, error, leave, packet_word, to_group
 
 STEP = 512
 """Frames hashed ahead of their look-up, so that the memory reads overlap."""
@@ -210,6 +212,7 @@ def unknown(
     words: Any,
     statics: Any,
     totals: Any,
+    bar: int,
 ) -> int:
     """A frame that no session has: 0 if it opens one (the last row), else why not."""
     kind = signed(t.kind[i])
@@ -232,6 +235,10 @@ def unknown(
             return NO_SESSION
     elif kind > 1 and kind & 1 and hint_kind != BEFORE:
         return NO_SESSION
+    totals[WISH] = 0
+    if bar >> NEW_TO & 1:
+        v.barred[i] = NEW_TO
+        return BARRED
     if rules[TABLE_SIZE] and totals[COUNT] >= rules[TABLE_SIZE]:
         return NO_ROOM
     c = totals[COUNT]
@@ -287,6 +294,7 @@ def unknown(
     statics="i8:6",
     totals="i8",
     hashes="i8",
+    bars="u1",
 )
 def play(
     t: Any,
@@ -314,10 +322,12 @@ def play(
     statics: Any,
     totals: Any,
     hashes: Any,
+    bars: Any,
 ) -> int:
     """Verdicts on rows first..count-1 of t; returns the row it stopped at, for want of room if before count.
 
-    v and w begin as copies of what leaves unchanged: addresses, ports and protocol of t and q.
+    v and w begin as copies of what leaves unchanged: addresses, ports and protocol of t and q. bars: bit s of a row's is set if filter
+    rules stop it in state s of nat.filters (the last: whatever its state); v.barred is the state in which one was stopped.
     """
     room = len(life) - 1
     for start in range(first, count, STEP):
@@ -336,6 +346,11 @@ def play(
             v.session[i] = -1
             v.disposition[i] = D_DROPPED
             v.side[i] = NOWHERE
+            bar = signed(bars[i])
+            if bar >> UNTRACKED & 1:
+                v.barred[i] = UNTRACKED
+                v.reason[i] = BARRED
+                continue
             if t.fragment[i] == LOST or (t.fragment[i] and rules[NO_FRAGMENTS]):
                 v.reason[i] = FRAGMENT
                 continue
@@ -344,20 +359,29 @@ def play(
                 continue
             if t.kind[i] == ERROR:
                 why = error(t, i, q, v, w, slots, mask, seed, keys, life, rules, time)
+                if why == 0 and bar >> RELATED & 1:
+                    v.barred[i] = RELATED
+                    why = BARRED
             else:
                 word = packet_word(t, i)
                 e, _ = find(slots, mask, hashes[k], keys, life, t.src[i, 0], t.src[i, 1], t.dst[i, 0], t.dst[i, 1], word)
                 why = ANEW
                 if e >= 0 and life[e >> 1, EXPIRES] > time:
+                    replied = NEW_TO  # ESTABLISHED from the first answer on
+                    if e & 1 or life[(e >> 1) & LOW32, META] & REPLIED:
+                        replied = NEW_TO + 1
                     why = known(t, i, e, time, machine, times, life, rules)
+                    if why == 0 and bar >> replied & 1:
+                        v.barred[i] = replied
+                        why = BARRED
                 if why == ANEW:
                     why = unknown(t, i, v, time, machine, times, slots, mask, groups, gmask, seed, keys, life, links, rules, pool, own,
-                                  ranges, owners, words, statics, totals)  # fmt: skip
+                                  ranges, owners, words, statics, totals, bar)  # fmt: skip
                     e = 2 * (totals[COUNT] - 1)
                     if totals[WISH] == KEPT_TURNED:
                         e += 1
                 if why == 0:
                     carry(t, i, v, e & LOW32, keys, life, rules)
             if why:
-                leave(t, v, i, why, rules, own)
+                leave(t, v, i, why, rules, own, bar)
     return count

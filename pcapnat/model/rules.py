@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,8 +73,9 @@ def compile_rules(b: NatBehavior) -> Rules:
     pool = _addresses(b.addresses)
     if not len(pool):
         raise ValueError("addresses: a model needs to know the outside address")
-    statics, words = _statics(b.static)
-    prefixes = [*b.addresses, *[rule.outside for rule in b.static]]
+    static = _everywhere(b)
+    statics, words = _statics(static)
+    prefixes = [*b.addresses, *[rule.outside for rule in static], *[pair.address for pair in b.sources]]
     own = [_prefix(text) for text in prefixes]
     rules = np.zeros(s.RULES, np.int64)
     if b.router:
@@ -86,6 +87,8 @@ def compile_rules(b: NatBehavior) -> Rules:
     if b.nat64:
         rules[s.NAT64] = len(own)
         own.append(_prefix(b.nat64))
+    rules[s.SOURCES], rules[s.SOURCES_END] = len(own), len(own) + len(b.sources)
+    own += [_prefix(pair.inside) for pair in b.sources] + [_prefix(pair.address) for pair in b.sources]
     for tcp, mapping, filtering in ((0, b.mapping, b.filtering), (1, b.mapping_tcp or b.mapping, b.filtering_tcp or b.filtering)):
         kinds = 0
         if mapping is not Mapping.ADDRESS_AND_PORT_DEPENDENT:
@@ -172,6 +175,20 @@ def _prefix(text: str) -> tuple[int, int, int, int]:
     whole = (1 << 128) - (1 << (128 - bits))
     high, low = parse(str(net.network_address))
     return high, low, whole >> 64, whole & (1 << 64) - 1
+
+
+def _everywhere(b: NatBehavior) -> tuple[Static, ...]:
+    """The static mappings, those of every outside address written out. ValueError if that makes too many."""
+    if all(rule.outside for rule in b.static):
+        return b.static
+    every = [ipaddress.ip_address(str(a)) for text in b.addresses for a in ipaddress.ip_network(text, strict=False)]
+    if len(every) * len(b.static) > MOST_STATIC * 4:
+        raise ValueError(f"static: more than {MOST_STATIC * 4} of them, counted for every outside address")
+    out = []
+    for rule in b.static:
+        version = ipaddress.ip_address(rule.inside).version if not rule.outside else 0
+        out += [replace(rule, outside=str(a)) for a in every if a.version == version] if not rule.outside else [rule]
+    return tuple(out)
 
 
 def _statics(rules: tuple[Static, ...]) -> tuple[Array, Array]:

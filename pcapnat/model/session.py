@@ -288,6 +288,8 @@ def sweep(
     TABLE_SIZE,
     NETFILTER,
     DNS,
-) = range(48)
+    SOURCES,
+    SOURCES_END,
+) = range(50)
 """Where `rules` holds which number of the behavior; a name with _TCP follows the one for other protocols."""
-RULES = 48
+RULES = 50

@@ -74,6 +74,7 @@ class Verdicts(Table):
     side = column("uint8", "0 leaves inside, 1 outside, 2 nowhere")
     proto = column("uint8", "protocol on leaving")
     ttl = column("uint8", "time to live on leaving")
+    barred = column("int32", "row of the behavior's filters that stops it, -1 for none")
     choice = column("uint8", "how free the outside endpoint was, see Choice; in the frame that made the session")
 
 
@@ -122,6 +123,7 @@ class Reason(Enum):
     GROUP = "multicast, broadcast and link-local addresses are not forwarded"
     OWN = "it is for the box itself"
     UNQUOTED = "an ICMP error about nothing that is known"
+    BARRED = "a filter rule stops it"
 
 
 REASONS = tuple(Reason)

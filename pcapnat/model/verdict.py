@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..kernel import cold, inner, signed
+from ..nat.filters import INVALID
 from .admit import BOX, FILTERED, TOO_FAR
 from .choose import within
 from .session import (
@@ -29,7 +30,9 @@ from .session import (
 )
 from .traffic import REASONS, Disposition, Reason
 
-NO_SESSION, UNFIT, UNQUOTED, NO_ICMP = (REASONS.index(r) for r in (Reason.NO_SESSION, Reason.INVALID, Reason.UNQUOTED, Reason.ICMP))
+NO_SESSION, UNFIT, UNQUOTED, NO_ICMP, BARRED = (
+    REASONS.index(r) for r in (Reason.NO_SESSION, Reason.INVALID, Reason.UNQUOTED, Reason.ICMP, Reason.BARRED)
+)
 D_DROPPED, D_TRANSLATED, D_FORWARDED, D_LOCAL = (
     int(d) for d in (Disposition.DROPPED, Disposition.TRANSLATED, Disposition.FORWARDED, Disposition.LOCAL)
 )
@@ -68,14 +71,20 @@ def to_group(high: Any, low: Any, from_high: Any, from_low: Any) -> int:
 
 
 @inner
-def leave(t: Any, v: Any, i: int, reason: int, rules: Any, own: Any) -> None:
-    """The verdict on a frame that no session carries: dropped, for the box, or untranslated where nothing fits and the box lets it."""
+def leave(t: Any, v: Any, i: int, reason: int, rules: Any, own: Any, bar: int) -> None:
+    """The verdict on a frame that no session carries: dropped, for the box, or untranslated where nothing fits and the box lets it.
+
+    bar: what filter rules stop, as in `play`.
+    """
     v.reason[i] = reason
     v.disposition[i] = D_DROPPED
     v.side[i] = NOWHERE
     if reason == NO_SESSION or reason == UNFIT or reason == UNQUOTED or reason == NO_ICMP or reason == BOX:
         ours = within(own, 0, rules[OWNED], t.dst[i, 0], t.dst[i, 1])
-        if ours:
+        if reason != BOX and bar >> INVALID & 1:
+            v.reason[i] = BARRED
+            v.barred[i] = INVALID
+        elif ours:
             v.disposition[i] = D_LOCAL if rules[LOCAL] else D_DROPPED
         elif rules[INVALID_LEAVES] and (t.side[i] == 0 or rules[FORWARDS]):
             if t.ttl[i] <= rules[TTL_STEP]:

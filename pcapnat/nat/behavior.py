@@ -10,6 +10,8 @@ import ipaddress
 from dataclasses import dataclass
 from enum import Enum
 
+from .filters import Filter
+
 
 class Mapping(Enum):
     """Which part of the remote endpoint a new mapping depends on (RFC 4787 section 4.1)."""
@@ -130,7 +132,8 @@ class PortRange:
 
 @dataclass(frozen=True)
 class Static:
-    """A fixed mapping. outside, inside: an address or a prefix of one length (then host bits stay: 1:1, NETMAP).
+    """A fixed mapping. outside, inside: an address or a prefix of one length (then host bits stay: 1:1, NETMAP); outside "" is each of
+    the NAT's outside addresses.
 
     proto: "tcp", "udp", a number as text, or "" for all. ports: outside ports low..high, (0, 65535) for all; to_port: inside
     port of the first, None to keep. remote: who may use it. outbound: hosts behind it leave with it, too (1:1). neutral: the
@@ -145,6 +148,14 @@ class Static:
     remote: str = ""
     outbound: bool = False
     neutral: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Hosts of a prefix inside that leave with an outside address of their own, shared among them."""
+
+    inside: str
+    address: str
 
 
 @dataclass(frozen=True)
@@ -185,6 +196,8 @@ class NatBehavior:
     pooling: Pooling = Pooling.PAIRED
     inside: tuple[str, ...] = ()
     """Prefixes that are translated; none: every source that arrives inside."""
+    sources: tuple[Source, ...] = ()
+    """Hosts with other outside addresses than `addresses`; the first that fits counts."""
     router: str = ""
     """The NAT's own inside address."""
     static: tuple[Static, ...] = ()
@@ -241,6 +254,15 @@ class NatBehavior:
     """The TTL with which every packet leaves, of a NAT that makes packets anew; 0: what it came with, less ttl_step."""
     table_size: int = 0
     """Most sessions at once; 0: no limit."""
+    filters: tuple[Filter, ...] = ()
+    """Which packets it lets through at all."""
+
+    complete: bool = False
+    """Whether `static` names all forwarded ports: none is added from what was seen."""
+    unmodelled: tuple[str, ...] = ()
+    """What the source of these values says that none of them stands for."""
+    notes: tuple[str, ...] = ()
+    """What was concluded in reading it."""
 
     def __post_init__(self) -> None:
         for name in PORTS:
@@ -270,6 +292,11 @@ class NatBehavior:
             raise ValueError("port_ranges: none")
         for rule in self.static:
             _check_static(rule)
+        if len(self.sources) > MOST_STATIC:
+            raise ValueError(f"sources: more than {MOST_STATIC} of them")
+        for pair in self.sources:
+            if _network("sources", pair.inside).version != _network("sources", pair.address).version:
+                raise ValueError(f"sources: {pair.inside} and {pair.address} are of two versions of IP")
 
     def seconds(self, name: str) -> float:
         """The time that counts for a field that may be None."""
@@ -322,7 +349,10 @@ def _network(name: str, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Netw
 
 
 def _check_static(rule: Static) -> None:
-    inside, outside = _network("static", rule.inside), _network("static", rule.outside)
+    inside = _network("static", rule.inside)
+    outside = _network("static", rule.outside or str(inside))
+    if not rule.outside and (inside.num_addresses > 1 or rule.outbound):
+        raise ValueError(f"static: {rule.inside}: of every outside address only one host can be reached")
     if inside.version != outside.version or inside.prefixlen != outside.prefixlen:
         raise ValueError(f"static: {rule.outside} and {rule.inside} are not of one size")
     if rule.remote:

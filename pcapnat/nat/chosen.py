@@ -18,13 +18,13 @@ def chosen(said: str) -> NatBehavior:
     """The behavior that `NAME`, `NAME:word=value,word=value` or a TOML file's path stands for.
 
     Words are those of a model file; `ports=1024-2047` is its port_range, `_s` may be left out, `+` stands between addresses.
-    PcapnatError in one line for what is none of these, with the names there are.
+    PcapnatError in one line for what is none of these, with the names there are. config.chosen reads what a running NAT says, too.
     """
     if said in PRESETS:
         return PRESETS[said].behavior
     name, sign, changes = said.partition(":")
     if sign and name in PRESETS and changes:
-        return _changed(said, name, changes)
+        return changed(said, PRESETS[name].behavior, changes)
     path = Path(said)
     try:
         if not path.is_file():
@@ -42,14 +42,12 @@ def chosen(said: str) -> NatBehavior:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PcapnatError(f"{said}: not a model: no UTF-8 text, at byte {error.start}") from None
-    if text.lstrip()[:1] in ("{", "*") or "iptables-save" in text[:200]:
-        raise PcapnatError(f"{said}: rules of a running NAT are not read yet: a model file is TOML with the words of `pcapnat models NAME`")
     return behavior(text, said)
 
 
-def _changed(said: str, name: str, changes: str) -> NatBehavior:
-    """A preset with some words changed, read as the model file that says the same."""
-    lines = [f"base = {json.dumps(name)}"]
+def changed(said: str, base: NatBehavior, changes: str) -> NatBehavior:
+    """A behavior with some words changed, read as the model file that says the same. PcapnatError in one line, which begins with `said`."""
+    lines = []
     for change in changes.split(","):
         word, sign, value = (part.strip() for part in change.partition("="))
         if not sign or not re.fullmatch(r"\w+", word, re.ASCII) or not value:
@@ -60,7 +58,7 @@ def _changed(said: str, name: str, changes: str) -> NatBehavior:
             word += "_s"
         lines.append(f"{word} = {_toml(word, value)}")
     try:
-        return behavior("\n".join(lines), said)
+        return behavior("\n".join(lines), said, base)
     except PcapnatError as error:
         # What would be a line of a file is a word here.
         raise PcapnatError(re.sub(re.escape(said) + r": line \d+: ", lambda _: f"{said}: ", str(error), count=1)) from None

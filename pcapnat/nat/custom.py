@@ -31,11 +31,11 @@ from .presets import preset
 LARGEST = 1 << 20
 """Characters of a model file; one with four thousand static mappings has a third of that."""
 _HINTS = typing.get_type_hints(NatBehavior)
-FIELDS = {f.name: _HINTS[f.name] for f in fields(NatBehavior)}
+FIELDS = {f.name: _HINTS[f.name] for f in fields(NatBehavior) if f.name not in ("sources", "filters", "complete", "unmodelled", "notes")}
 
 
-def behavior(text: str, file: str = "model") -> NatBehavior:
-    """What a TOML file says, on top of its `base` (default rfc4787). PcapnatError names file and line."""
+def behavior(text: str, file: str = "model", under: NatBehavior | None = None) -> NatBehavior:
+    """What a TOML file says, on top of its `base` (default rfc4787) or of `under`. PcapnatError names file and line."""
     if len(text) > LARGEST:
         raise PcapnatError(f"{file}: more than {LARGEST:,} characters are no model")
     try:
@@ -53,7 +53,7 @@ def behavior(text: str, file: str = "model") -> NatBehavior:
         except PcapnatError as error:
             raise PcapnatError(f"{file}: line {_line(text, name, number)}: {error}") from None
 
-    base = read("base", 0, lambda: preset(_text("base", given.pop("base", "rfc4787"))).behavior)
+    base = under or read("base", 0, lambda: preset(_text("base", given.pop("base", "rfc4787"))).behavior)
     changed: dict[str, Any] = {"name": "custom", "source": file}
     for name, value in given.items():
         if name == "static":

@@ -74,9 +74,9 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
             pooling=Pooling(found.pooling.value) if found.pooling.value else Pooling.ARBITRARY,
             inside=_translated(t),
             static=fixed,
-            nat64=_nat64(t),
+            nat64=nat64_seen(t),
             hairpin=Hairpin(found.hairpin.value) if found.hairpin.value else Hairpin.NONE,
-            router=_router(t) if found.hairpin.value == Hairpin.ROUTER_SOURCE.value else "",
+            router=router_seen(t) if found.hairpin.value == Hairpin.ROUTER_SOURCE.value else "",
             forwards=plain,
             udp_idle_s=_within(found.udp_idle_s),
             udp_reply_idle_s=_within(found.udp_reply_idle_s),
@@ -117,8 +117,8 @@ MOST_HOSTS = 256
 """More hosts than these are not listed one by one."""
 
 
-def _router(t: Translations) -> str:
-    """The address that hairpinned conversations reach their server from."""
+def router_seen(t: Translations) -> str:
+    """The address that hairpinned conversations reach their server from, "" if none was seen."""
     seen = t.outside_src[np.flatnonzero(t.hairpin == 1)]
     return text(int(seen[0, 0]), int(seen[0, 1])) if len(seen) else ""
 
@@ -150,7 +150,7 @@ def _ttl(fields: Finding[dict[str, Any]]) -> int:
     return -step if isinstance(step, int) and -64 <= step <= 0 else 1
 
 
-def _nat64(t: Translations) -> str:
+def nat64_seen(t: Translations) -> str:
     """The /96 prefix under which IPv6 hosts were seen to reach IPv4 ones (RFC 6052 2.2), if there is one."""
     six, four = ~_v4(t.inside_dst), _v4(t.outside_dst)
     rows = np.flatnonzero(six & four & (t.from_outside == 0) & ((t.inside_dst[:, 1] ^ t.outside_dst[:, 1]) & np.uint64(0xFFFFFFFF) == 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..model import ERROR, REASONS, Choice, Disposition, NatModel, Quotes, Reaso
 from ..nat.behavior import NatBehavior
 from ..table import Array
 from .entered import Entered, completed, entered
+from .rejects import silent, unanswered
 
 ANSWER_NS = 1_000_000_000
 """How long after a frame its answer by the box itself may come."""
@@ -150,18 +151,29 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         for i in np.flatnonzero(mask):
             found.setdefault((kind, None, _why(v, int(i))), []).append(int(i))
     for (kind, what, reason), rows in found.items():
-        listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner) for i in rows[:LISTED]]
+        listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner, behavior) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))
         result.differences += listed
     causes = list(found)
     bad_rows = sorted((i, k) for k, cause in enumerate(causes) for i in found[cause])
     firsts = _firsts(crossing, e, bad_rows)
     result.diverged = len(firsts)
-    result.firsts = [_difference(*causes[k], i, ports, e, v, actual, quoted, inner) for i, k in firsts[:MOST_FIRSTS]]
+    result.firsts = [_difference(*causes[k], i, ports, e, v, actual, quoted, inner, behavior) for i, k in firsts[:MOST_FIRSTS]]
+    lacking = [(i, says) for i, says in unanswered(crossing, e, v, behavior) if not bad[i]]
+    if lacking:
+        result.explained -= len(lacking)
+        listed = []
+        for at, says in lacking[:LISTED]:
+            plain = _difference(Kind.EXTRA, None, Reason.BARRED, at, ports, e, v, actual, quoted, inner, behavior)
+            listed.append(replace(plain, kind=Kind.MISSING, field="answer", expected=says, observed="not seen"))
+        result.causes.append(Cause(Kind.MISSING, "answer", Reason.BARRED, len(lacking), listed[0]))
+        result.differences += listed
     _made(crossing, e, v, (begin, end), result)
     result.causes.sort(key=lambda c: -c.count)
     if e.unread:
         result.notes.append(f"{e.unread} frames whose headers are cut are left out")
+    if e.overheard:
+        result.notes.append(f"{e.overheard} frames are for other MAC addresses on its link than the box's: they are left out")
     if e.proxied:
         result.notes.append(f"{e.proxied} frames of TCP connections that the box ends are left out: it has others of its own behind it")
     return result
@@ -198,6 +210,10 @@ def _made(crossing: Crossing, e: Entered, v: Verdicts, window: tuple[Array, Arra
     crossed = set(m.here.tolist()) | set(m.there[turned].tolist()), set(m.there[~turned].tolist())
     others = 0
     ends = (v.disposition == int(Disposition.DROPPED)) | (v.disposition == int(Disposition.LOCAL))
+    dropped = silent(result.behavior, v)
+    ends &= ~dropped
+    for number, port in enumerate(ports):  # in what a rule drops the box has no part, and what it sends there says that it does not
+        crossed[number].update(port.conversation[e.row[dropped & (e.port == number)]].tolist())
     lent = [ipaddress.ip_network(a, strict=False) for a in result.behavior.addresses]
     last: dict[tuple[int, int, int], list[int]] = {}
     for i in np.flatnonzero(ends).tolist():
@@ -295,6 +311,7 @@ def _difference(
     actual: dict[str, Array],
     quoted: dict[str, Array],
     inner: Quotes,
+    behavior: NatBehavior,
 ) -> Difference:
     """One frame's difference in words."""
     at, row, gone = int(e.port[i]), int(e.row[i]), int(e.exit_row[i])
@@ -312,6 +329,8 @@ def _difference(
         expected, observed = leaves, "not seen"
     elif kind is Kind.EXTRA:
         expected, observed = reason.value, left
+        if v.barred[i] >= 0:
+            expected += f": {behavior.filters[v.barred[i]]}"
     elif name and name.startswith("quoted."):
         part = name.removeprefix("quoted.")
         expected, observed = _said(getattr(inner, part)[e.traffic.quote[i]]), _said(quoted[part][i])

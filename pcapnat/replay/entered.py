@@ -15,7 +15,8 @@ from ..address import text
 from ..flow import Crossing, Port
 from ..model import ERROR, NEITHER, NO_PORTS, PORTS, QUERY, Hint, Quotes, Side, Traffic
 from ..nat import mappings, translations
-from ..nat.behavior import MOST_STATIC, NatBehavior, Static
+from ..nat.behavior import MOST_STATIC, Hairpin, NatBehavior, Static
+from ..nat.inferred import nat64_seen, router_seen
 from ..table import Array
 from ..wire import Flag
 
@@ -48,6 +49,8 @@ class Entered:
     """Frames with IP that are left out, as their headers are cut."""
     proxied: int = 0
     """Frames of TCP connections that the box ends: it has others of its own, which a NAT's model does not know."""
+    overheard: int = 0
+    """Frames for other MAC addresses than the box's."""
 
 
 def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
@@ -55,15 +58,24 @@ def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
     t = translations(crossing)
     if not behavior.addresses:
         source = (t.kind & 1 != 0) & (t.from_outside == 0) & (t.hairpin == 0)
-        seen = np.unique(t.outside_src[source], axis=0)
-        behavior = replace(behavior, addresses=tuple(text(int(a[0]), int(a[1])) for a in seen[:MOST_STATIC]))
-    if not behavior.static:
+        seen = [text(int(a[0]), int(a[1])) for a in np.unique(t.outside_src[source], axis=0)[:MOST_STATIC]]
+        own = [pair.address for pair in behavior.sources]
+        behavior = replace(behavior, addresses=tuple(a for a in seen if a not in own) or tuple(own[:1]))
+    if behavior.hairpin is Hairpin.ROUTER_SOURCE and not behavior.router:
+        behavior = replace(behavior, router=router_seen(t))
+    if not behavior.static and not behavior.complete:
         m, rows = mappings(t)
         first = rows[m.start] if len(m) else np.zeros(0, np.int64)
         fixed = np.flatnonzero((m.static == 1) & ((t.from_outside[first] == 1) | (t.hairpin[first] == 1)))[:MOST_STATIC]
         behavior = replace(behavior, static=tuple(_forward(m.row(int(k))) for k in fixed))
+    if not behavior.nat64:
+        behavior = replace(behavior, nat64=nat64_seen(t))
+        if behavior.nat64 and behavior.inside == ("0.0.0.0/0",):
+            behavior = replace(behavior, inside=())  # rules of IPv4 see what comes from IPv6 as hosts of theirs
     if not behavior.addresses and behavior.static:
-        behavior = replace(behavior, addresses=(behavior.static[0].outside,))
+        asked = np.unique(t.outside_dst[(t.from_outside == 1) & (t.kind & 2 != 0)], axis=0)[:MOST_STATIC]
+        named = [rule.outside for rule in behavior.static if rule.outside][:1]
+        behavior = replace(behavior, addresses=tuple(named or [text(int(a[0]), int(a[1])) for a in asked]))
     return behavior
 
 
@@ -106,7 +118,7 @@ def entered(crossing: Crossing) -> Entered:
     gone &= ~arrived  # on a mirrored or doubled link a frame may be both
     parts = [[came[0][once], came[1][once], left[0][once], left[1][once]]]
     made: list[tuple[Array, Array]] = []
-    unread = proxied = 0
+    unread = proxied = overheard = 0
     for number, (p, ended) in enumerate(zip(ports, _ended(crossing), strict=True)):
         flags = p.packets.flags
         whole = (flags & IP != 0) & ~((flags & SHORT != 0) & (flags & (HAS_PORTS | ICMP) == 0))
@@ -115,7 +127,9 @@ def entered(crossing: Crossing) -> Entered:
         whole &= ~ended[p.conversation]
         alone = np.flatnonzero(whole & ~arrived[number, : len(flags)] & ~gone[number, : len(flags)])
         sent = _sent_by_box(p, came[1][came[0] == number], left[1][left[0] == number], alone)
-        enters = alone[~sent]
+        to_box = _for_box(p, came[1][came[0] == number], alone)
+        enters = alone[~sent & to_box]
+        overheard += int((~sent & ~to_box).sum())
         nothing = np.full(len(enters), -1, np.int64)
         parts.append([np.full(len(enters), number, np.int64), enters, nothing, nothing])
         made.append((np.full(int(sent.sum()), number, np.int64), alone[sent]))
@@ -126,7 +140,8 @@ def entered(crossing: Crossing) -> Entered:
     traffic, quotes = traffic_of(ports, at, rows, moment[order])
     _hints(traffic, ports, at, rows, exit_port, exit_row)
     made_port, made_row = (np.concatenate([m[k] for m in made]) for k in (0, 1))
-    return Entered(traffic, quotes, at, rows, exit_port, exit_row, made_port, made_row, _pick(times, made_port, made_row), unread, proxied)
+    made_ns = _pick(times, made_port, made_row)
+    return Entered(traffic, quotes, at, rows, exit_port, exit_row, made_port, made_row, made_ns, unread, proxied, overheard)
 
 
 def _way_of_client(crossing: Crossing) -> Array:
@@ -180,6 +195,15 @@ def _sent_by_box(p: Port, came: Array, left: Array, alone: Array) -> Array:
     arriving = {(int(a[0]), int(a[1])) for a in np.unique(p.packets.src[came], axis=0)}
     leaving = {(int(a[0]), int(a[1])) for a in np.unique(p.packets.src[left], axis=0)} - arriving
     return np.array([(int(a[0]), int(a[1])) in leaving for a in p.packets.src[alone]], bool)
+
+
+def _for_box(p: Port, came: Array, alone: Array) -> Array:
+    """Which of the frames seen at one point only are for the box and not for another on its link, as MAC addresses tell."""
+    own = np.unique(p.packets.eth_dst[came])
+    if not len(own) or not own.all():
+        return np.ones(len(alone), bool)
+    to = p.packets.eth_dst[alone]
+    return np.asarray(np.isin(to, own) | (to >> np.uint64(40) & np.uint64(1) != 0))
 
 
 def traffic_of(ports: tuple[Port, ...], at: Array, rows: Array, moment: Array) -> tuple[Traffic, Quotes]:

@@ -101,7 +101,7 @@ def forecast(port: Port, behavior: NatBehavior, model: Callable[[NatBehavior], N
         six = bool((p.src[who.enters, 0] != 0).any()) and not behavior.nat64
         behavior = replace(behavior, addresses=STAND_IN if six else STAND_IN[:1])
         notes.append(f"the model names no outside address: {' and '.join(behavior.addresses)} stands for it")
-    if not behavior.static and not getattr(behavior, "complete", False):
+    if not behavior.static and not behavior.complete:
         behavior = replace(behavior, static=_supposed(port, who, behavior.addresses))
         if behavior.static:
             notes.append(f"the model names no forwarded ports: {_ports(behavior.static)} taken from conversations opened from outside")

@@ -8,7 +8,8 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ..nat.behavior import NatBehavior, PortRange, Static
+from ..nat.behavior import NatBehavior, PortRange, Source, Static
+from ..nat.filters import Filter
 from ..nat.presets import Preset
 from .words import Section
 
@@ -54,9 +55,13 @@ def models_json(presets: Iterable[Preset]) -> str:
 
 
 def behavior_values(b: NatBehavior) -> dict[str, Any]:
-    """Field by field as JSON and TOML have it; what is not given is left out."""
+    """Field by field as JSON and TOML have it; what is not given is left out, and so are rules that there are none of."""
     found = {f.name: _plain(getattr(b, f.name)) for f in fields(b)}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None and not (name in RULES and not value)}
+
+
+RULES = ("sources", "filters", "complete", "unmodelled", "notes")
+"""What only the rules of a running NAT have."""
 
 
 def _plain(value: Any) -> Any:
@@ -64,7 +69,9 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, PortRange | Static):
+    if isinstance(value, Filter):
+        return str(value)
+    if isinstance(value, PortRange | Static | Source):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     return value
 

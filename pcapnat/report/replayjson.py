@@ -8,6 +8,7 @@ from typing import Any
 from ..analysis import Diff
 from ..replay import Cause, Difference, Kind, Replay
 from .models import behavior_values
+from .tabletext import table_json
 
 MOST_NUMBERS = 20
 """Frame numbers of one filter."""
@@ -30,7 +31,8 @@ def replay_json(replay: Replay, names: tuple[str, str]) -> dict[str, Any]:
         "conversations_diverged": replay.diverged,
         "first_divergences": [_difference(d) for d in replay.firsts],
         "differences": [_difference(d) for d in replay.differences],
-        "notes": list(replay.notes),
+        "unmodelled": list(replay.behavior.unmodelled),
+        "notes": [*replay.notes, *replay.behavior.notes],
     }
 
 
@@ -52,6 +54,8 @@ def cause_says(cause: Cause) -> str:
         field = cause.field or ""
         quoted = "quoted packet's " if field.startswith("quoted.") else ""
         return f"left with another {quoted}{WORDS[field.removeprefix('quoted.')]} than the model gives it"
+    if cause.field == "answer":
+        return "is rejected by a rule, and the reset that answers it was not seen"
     if cause.kind is Kind.MISSING:
         return "the model lets it out, and it was not seen to leave"
     return f"came out, and the model does not let it: {cause.reason.value}"
@@ -80,6 +84,7 @@ def diff_json(diff: Diff) -> str:
     points = [{"name": p.name, "file": p.files[0], "files": list(p.files), "frames": len(p.packets)} for p in (c.here, c.there)]
     found = replay_json(diff.replay, (c.here.name, c.there.name))
     found["notes"] += diff.notes
+    found["table"] = table_json(diff.table) if diff.table else None
     # ASCII only, as all documents: names from captures may hold anything.
     return json.dumps({"schema": "pcapnat.diff/1", **found, "points": points}, separators=(",", ":"), ensure_ascii=True) + "\n"
 

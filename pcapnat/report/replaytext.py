@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ..analysis import Diff
+from ..nat.behavior import NatBehavior
 from ..replay import Cause, Replay
+from ..terms import printable
 from .replayjson import WORDS, cause_says, filters, of_cause
+from .tabletext import table_sections
 from .words import Section, plural
 
 
@@ -25,12 +28,17 @@ def replay_section(replay: Replay, names: tuple[str, str], limit: int) -> list[S
         )
     if replay.unjudged:
         head.lines.append(f"{plural(replay.unjudged, 'frame')} cannot be judged: what belongs to them was not captured.")
-    head.after = list(replay.notes)
+    head.after = [*replay.notes, *b.notes]
     shown = replay.causes[: limit or None]
     sections = [head, *(_cause(replay, cause, names, limit) for cause in shown)]
     if len(shown) < len(replay.causes):
         sections[-1].after.append(f"... and {len(replay.causes) - len(shown)} more reasons: --limit 0 shows all")
-    return sections
+    return sections + unmodelled_sections(b)
+
+
+def unmodelled_sections(behavior: NatBehavior) -> list[Section]:
+    """What the rules of a NAT say that its model does not know, if there is any."""
+    return [Section("Rules that are not modelled", [printable(said) for said in behavior.unmodelled])] if behavior.unmodelled else []
 
 
 def diff_sections(diff: Diff, limit: int) -> list[Section]:
@@ -39,6 +47,7 @@ def diff_sections(diff: Diff, limit: int) -> list[Section]:
     sections = replay_section(diff.replay, names, limit)
     if diff.replay.firsts:
         sections.append(_firsts(diff.replay, names, limit))
+    sections += table_sections(diff.table, limit) if diff.table else []
     return sections + ([Section("Notes", diff.notes)] if diff.notes else [])
 
 

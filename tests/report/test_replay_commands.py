@@ -106,11 +106,8 @@ def test_models_that_are_none(said: str) -> None:
     assert "line" not in str(error.value)
 
 
-def test_a_running_nats_rules_are_not_read_yet(tmp_path: Path) -> None:
-    path = tmp_path / "ruleset.json"
-    path.write_text('{"nftables": []}')
-    with pytest.raises(PcapnatError, match="not read yet"):
-        chosen(str(path))
+def test_a_model_file_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "model.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(PcapnatError, match="at byte 0"):
         chosen(str(path))

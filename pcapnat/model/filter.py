@@ -1,0 +1,168 @@
+"""Which frames filter rules stop: each rule over all frames at once.
+
+A rule looks at what a frame is at its hook (before or after translation) and at the state of its session. The state is only known as
+the frames are played, so the answer is given for every state.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+
+from ..nat.filters import DNAT, INVALID, NEW, SNAT, UNTRACKED, Action, Condition, Filter, Hook
+from ..table import Array
+from .traffic import Disposition, Traffic, Verdicts
+
+STATES = (NEW, NEW + 1, NEW + 2, INVALID)
+FEW = 16
+"""Ranges of addresses that are compared one by one; more are searched in."""
+LATER = 2
+
+
+def bars(filters: tuple[Filter, ...], t: Traffic, v: Verdicts) -> tuple[Array, Array]:
+    """(n,) bit s for every state in which rules stop a frame, UNTRACKED for any state; (5, n) the rule that does, -1 for none.
+
+    v: what becomes of the frames without filter rules.
+    """
+    n = len(t)
+    stopped = np.zeros(n, np.uint8)
+    who = np.full((UNTRACKED + 1, n), -1, np.int32)
+    out = (v.disposition == int(Disposition.TRANSLATED)) | (v.disposition == int(Disposition.FORWARDED))
+    local = v.disposition == int(Disposition.LOCAL)
+    passes = {Hook.RAW: None, Hook.PREROUTING: None, Hook.FORWARD: out, Hook.POSTROUTING: out, Hook.INPUT: local}
+    status = _status(t, v)
+    numbered = list(enumerate(filters))
+    for hook in passes:
+        mask = passes[hook]
+        rows = np.arange(n) if mask is None else np.flatnonzero(mask)
+        if not len(rows):
+            continue
+        look = _Look(hook, t, v, status)
+        mine = [pair for pair in numbered if pair[1].hook is hook]
+        for _, chain in groupby(mine, key=lambda pair: pair[1].chain):
+            rules = list(chain)
+            asks = any(c.field == "state" for _, f in rules for c in f.conditions)
+            found = _walk(rules, look, rows, UNTRACKED if hook is Hook.RAW else NEW)
+            for state in (UNTRACKED,) if hook is Hook.RAW else STATES:
+                if asks and state not in (NEW, UNTRACKED):
+                    found = _walk(rules, look, rows, state)
+                hit = (found >= 0) & (who[state, rows] < 0)
+                who[state, rows[hit]] = found[hit]
+                stopped[rows[hit]] |= np.uint8(1 << state)
+    return stopped, who
+
+
+def _walk(rules: list[tuple[int, Filter]], look: _Look, rows: Array, state: int) -> Array:
+    """For each frame the number of the rule that stops it, -1 if none does."""
+    at = np.zeros(len(rows), np.int32)
+    found = np.full(len(rows), -1, np.int32)
+    for k, (number, rule) in enumerate(rules):
+        here = np.flatnonzero(at == k)
+        if not len(here):
+            continue
+        meets = np.ones(len(here), bool)
+        for condition in rule.conditions:
+            left = np.flatnonzero(meets)
+            if not len(left):
+                break
+            meets[left] = look.meets(condition, rows[here[left]], state)
+        at[here] = k + 1
+        if rule.action in (Action.DROP, Action.RESET, Action.ICMP):
+            found[here[meets]] = number
+            at[here[meets]] = len(rules)
+        elif rule.action is Action.ACCEPT:
+            at[here[meets]] = len(rules)
+        elif rule.action is Action.SKIP:
+            at[here[meets]] = k + 1 + rule.skip
+        else:
+            at[here[~meets]] = k + 1 + rule.skip
+    return found
+
+
+class _Look:
+    """Frames as a hook sees them: before it destinations are translated, behind the last sources are, too."""
+
+    def __init__(self, hook: Hook, t: Traffic, v: Verdicts, status: Array):
+        self.t, self.v, self.status = t, v, status
+        self.source = v if hook is Hook.POSTROUTING else t
+        self.destination = v if hook in (Hook.FORWARD, Hook.POSTROUTING) else t
+
+    def meets(self, c: Condition, rows: Array, state: int) -> Array:
+        """Which rows meet a condition."""
+        return np.asarray(self._in(c, rows, state) != c.negated)
+
+    def _in(self, c: Condition, rows: Array, state: int) -> Array:
+        name, t = c.field, self.t
+        if name == "state":
+            return np.full(len(rows), any(low <= state <= high for low, high in c.ranges))
+        if name in ("src", "dst"):
+            return _among((self.source if name == "src" else self.destination).__dict__[name][rows], c.ranges)
+        if name == "flags":
+            flags = t.tcp_flags[rows]
+            return np.asarray(np.logical_or.reduce([flags & mask == value for mask, value in c.ranges]))
+        if name == "status":
+            bits = self.status[rows]
+            return np.asarray(bits & sum({1 << low for low, _ in c.ranges}) != 0)
+        if name == "version":
+            values = np.where((t.src[rows, 0] == 0) & (t.src[rows, 1] >> np.uint64(32) == 0xFFFF), 4, 6)
+        elif name == "fragment":
+            values = (t.fragment[rows] >= LATER).astype(np.int64)
+        elif name in ("sport", "dport"):
+            values = getattr(self.source if name == "sport" else self.destination, name)[rows]
+        elif name == "leaves":
+            values = self.v.side[rows]
+        else:
+            values = getattr(t, {"entered": "side"}.get(name, name))[rows]
+        return np.asarray(
+            np.logical_or.reduce([(values >= low) & (values <= high) for low, high in c.ranges] or [np.zeros(len(rows), bool)])
+        )
+
+
+def _among(addresses: Array, ranges: tuple[tuple[int, int], ...]) -> Array:
+    """Which addresses lie in one of some ranges."""
+    high, low = addresses[:, 0], addresses[:, 1]
+    if len(ranges) <= FEW:
+        found = np.zeros(len(addresses), bool)
+        for first, last in ranges:
+            fh, fl, lh, ll = (np.uint64(x) for x in (first >> 64, first & _LOW, last >> 64, last & _LOW))
+            found |= ((high > fh) | ((high == fh) & (low >= fl))) & ((high < lh) | ((high == lh) & (low <= ll)))
+        return found
+    unique, place = np.unique(addresses, axis=0, return_inverse=True)
+    merged = _merged(ranges)
+    starts = [first for first, _ in merged]
+    from bisect import bisect_right
+
+    inside = []
+    for a in unique.tolist():
+        value = a[0] << 64 | a[1]
+        k = bisect_right(starts, value) - 1
+        inside.append(k >= 0 and value <= merged[k][1])
+    return np.array(inside, bool)[place.reshape(-1)]
+
+
+_LOW = (1 << 64) - 1
+
+
+def _merged(ranges: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
+    """In order, overlapping ones made one."""
+    out: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if out and low <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], high))
+        else:
+            out.append((low, high))
+    return out
+
+
+def _status(t: Traffic, v: Verdicts) -> Array:
+    """(n,) bits SNAT and DNAT of the session that a frame belongs to, by the first frame of it that was played."""
+    bits = np.zeros(len(t), np.uint8)
+    with_one = np.flatnonzero((v.session >= 0) & (v.disposition == int(Disposition.TRANSLATED)))
+    if len(with_one):
+        _, first, place = np.unique(v.session[with_one], return_index=True, return_inverse=True)
+        f = with_one[first]
+        source = (t.src[f] != v.src[f]).any(axis=1) | (t.sport[f] != v.sport[f])
+        target = (t.dst[f] != v.dst[f]).any(axis=1) | (t.dport[f] != v.dport[f])
+        bits[with_one] = (source.astype(np.uint8) << SNAT | target.astype(np.uint8) << DNAT)[place]
+    return bits
