@@ -35,7 +35,9 @@ class Behind:
 
 
 def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
-    """Which frames of a capture enter a box from inside. prefixes: the inside, if it is known."""
+    """Which frames of a capture enter a box from inside. prefixes: whose sources are translated, if that is known; only if they tell
+    some senders from others do they say who is inside.
+    """
     p = port.packets
     whole = (p.flags & int(Flag.IP) != 0) & (p.flags & int(Flag.SHORT) == 0)
     found, number = np.unique(p.src[whole], axis=0, return_inverse=True)
@@ -43,7 +45,11 @@ def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
     host[whole] = np.ravel(number)
     plain = ~within(found, SPECIAL)
     six = ~within(found, ("0.0.0.0/0",))
-    private = within(found, prefixes or tuple(str(net) for nets in PRIVATE.values() for net in nets))
+    private = within(found, tuple(str(net) for nets in PRIVATE.values() for net in nets))
+    translated, named = within(found, prefixes), np.zeros(len(found), bool)
+    for family in (plain & six, plain & ~six):  # prefixes that hold everybody, or nobody, tell nothing
+        if translated[family].any() and not translated[family].all():
+            private[family], named[family] = translated[family], True
     rows = np.flatnonzero(whole)
     rows = rows[plain[host[rows]]]
     macs, station = np.unique(p.eth_src[rows], return_inverse=True)
@@ -56,9 +62,10 @@ def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
     for version, mine, at in telling:  # where public and private senders are told apart, that settles what the station is
         public = _any(at, ~private[host[mine]], count)
         mixed = _any(at, private[host[mine]], count) & ~public
-        if len(mine) and (prefixes or (public.any() and mixed.any())):
+        by_name = bool(named[host[mine]].any())
+        if by_name or (public.any() and mixed.any()):
             outer |= public
-            why[f"IPv{version}"] = "the model's inside prefixes" if prefixes else "private addresses"
+            why[f"IPv{version}"] = "the model's inside prefixes" if by_name else "private addresses"
     for version, mine, at in telling:
         if not len(mine) or f"IPv{version}" in why:
             continue
@@ -71,8 +78,7 @@ def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
         why[f"IPv{version}"] = "who opens conversations, and whose hop limits are whole"
     inner = np.zeros(len(p), bool)
     inner[rows] = ~outer[station]
-    if prefixes:
-        inner &= np.append(private, False)[host]
+    inner &= np.append(private | ~named, False)[host]
     inside = np.zeros(len(found), bool)
     inside[host[inner]] = True
     own = _own(p.ttl, rows[outer[station]], host, found, inside)
