@@ -25,12 +25,14 @@ MOST_NAMED = 3
 @dataclass
 class Behind:
     """enters: (n,) frames that come from inside and go to somebody who is not. answers: (n,) frames from elsewhere to who is inside.
-    stays: (n,) frames from inside to inside, or to and from the box itself. says: what was taken for inside, and why.
+    stays: (n,) frames from inside to inside, or to and from the box itself. near: (n,) of the answers those from addresses in a network of
+    hosts inside, which the box must have turned round or made. says: what was taken for inside, and why.
     """
 
     enters: Array
     answers: Array
     stays: Array
+    near: Array
     says: str
 
 
@@ -93,7 +95,9 @@ def behind(port: Port, prefixes: tuple[str, ...]) -> Behind:
     to_inside = np.zeros(len(p), bool)
     hosts = {bytes(a) for a in found[inside]}
     to_inside[whole] = np.array([bytes(a) in hosts for a in aims], bool)[np.ravel(back)]
-    return Behind(outward, sent & to_inside & ~from_own, (inner & home) | (sent & from_own), _says(found[inside], why))
+    answers = sent & to_inside & ~from_own
+    near = answers & np.append(np.isin(_net(found), _net(found)[inside]), False)[host]
+    return Behind(outward, answers, (inner & home) | (sent & from_own), near, _says(found[inside], why))
 
 
 def within(addresses: Array, prefixes: tuple[str, ...]) -> Array:
@@ -142,9 +146,14 @@ def _own(ttl: Array, rows: Array, host: Array, found: Array, inside: Array) -> A
     far[host[rows[~np.isin(ttl[rows], DIRECT)]]] = True
     sends = np.zeros(len(found), bool)
     sends[host[rows]] = True
-    four = (found[:, 0] == 0) & (found[:, 1] >> np.uint64(32) == np.uint64(0xFFFF))
-    net = np.where(four, found[:, 1] >> np.uint64(8), found[:, 0])
+    net = _net(found)
     return np.asarray(sends & ~far & ~inside & np.isin(net, net[inside]))
+
+
+def _net(found: Array) -> Array:
+    """The /24 (IPv4) or /64 of addresses, which is customary."""
+    four = (found[:, 0] == 0) & (found[:, 1] >> np.uint64(32) == np.uint64(0xFFFF))
+    return np.asarray(np.where(four, found[:, 1] >> np.uint64(8), found[:, 0]))
 
 
 def _says(hosts: Array, why: dict[str, str]) -> str:

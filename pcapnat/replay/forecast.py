@@ -12,10 +12,10 @@ import numpy as np
 from ..address import text
 from ..flow import Port, protocol_name
 from ..model import ERROR, NO_PORTS, PORTS, QUERY, REASONS, Choice, Disposition, Hint, NatModel, Quotes, Traffic, Verdicts
-from ..nat.behavior import MOST_STATIC, NatBehavior, Static, protocol
+from ..nat.behavior import MOST_STATIC, Hairpin, NatBehavior, Static, protocol
 from ..table import Array
 from ..wire import Flag, Packets
-from .behind import Behind, behind, words
+from .behind import Behind, behind, within, words
 from .entered import traffic_of
 
 STAND_IN = ("203.0.113.1", "2001:db8::1")
@@ -101,6 +101,7 @@ def forecast(port: Port, behavior: NatBehavior, model: Callable[[NatBehavior], N
         six = bool((p.src[who.enters, 0] != 0).any()) and not behavior.nat64
         behavior = replace(behavior, addresses=STAND_IN if six else STAND_IN[:1])
         notes.append(f"the model names no outside address: {' and '.join(behavior.addresses)} stands for it")
+    behavior = _turned(port, who, behavior)
     if not behavior.static and not behavior.complete:
         behavior = replace(behavior, static=_supposed(port, who, behavior.addresses))
         if behavior.static:
@@ -139,13 +140,32 @@ def forecast(port: Port, behavior: NatBehavior, model: Callable[[NatBehavior], N
             f"{strangers} frames came to hosts inside in conversations that nothing leaves by, nor a static mapping of the model leads to"
         )
     if who.stays.any():
-        found.notes.append(f"{int(who.stays.sum())} frames between hosts inside, or to and from the box itself, are left out")
+        found.notes.append(
+            f"{int(who.stays.sum())} frames between hosts inside, or to and from the box itself or turned round by it, are left out"
+        )
     for kind in Disposition:
         found.counts[kind.name.lower()] = int((verdicts.disposition == int(kind)).sum())
     lost = verdicts.reason[verdicts.disposition == int(Disposition.DROPPED)]
     found.dropped.update({REASONS[int(r)].value: int(n) for r, n in zip(*np.unique(lost, return_counts=True), strict=True)})
     _sessions(found, port)
     return found
+
+
+def _turned(port: Port, who: Behind, behavior: NatBehavior) -> NatBehavior:
+    """Take frames that the box turned round from inside out of the answers; returns the behavior with the router's address they show."""
+    p = port.packets
+    rows = np.flatnonzero(who.answers)
+    hosts = {bytes(a) for a in np.unique(p.src[who.enters], axis=0)}
+    found, back = np.unique(p.src[rows], axis=0, return_inverse=True)
+    ours = np.array([bytes(a) in hosts for a in found], bool) | within(found, behavior.addresses)
+    if behavior.hairpin is Hairpin.ROUTER_SOURCE:
+        shown = p.src[rows[who.near[rows]]]
+        if not behavior.router and len(shown):
+            behavior = replace(behavior, router=text(*shown[0].tolist()))
+        ours |= within(found, (behavior.router,) if behavior.router else ())
+    turned = rows[ours[np.ravel(back)]]
+    who.answers[turned], who.stays[turned] = False, True
+    return behavior
 
 
 def _answers(port: Port, who: Behind) -> Array:
