@@ -107,6 +107,8 @@ class Expected:
         played = self.forecast.played
         t, v = played.traffic, played.verdicts
         reason = REASONS[int(v.reason[i])].value
+        if v.barred[i] >= 0:
+            reason += f": {self.forecast.behavior.filters[int(v.barred[i])]}"
         what, session = int(v.disposition[i]), int(v.session[i])
         came = _ends(t.src[i], t.sport[i], t.dst[i], t.dport[i], int(t.kind[i]))
         gone = _ends(v.src[i], v.sport[i], v.dst[i], v.dport[i], int(t.kind[i]))

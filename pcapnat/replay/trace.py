@@ -146,13 +146,17 @@ def _steps(found: Trace, e: Entered, i: int, ports: tuple[Port, Port]) -> None:
         _rule(found, t, i, v)
         if new is not None:
             _choice(found, t, i, v, new, before, now)
-        elif t.side[i] == 1:
+        elif t.side[i] == 1 and found.reason is not Reason.BARRED:
             _filter(found)
         elif found.reason in REFUSED:
             ranges = ", ".join(f"{r.low}-{r.high}" for r in found.behavior.port_ranges)
             found.steps.append(Step("mapping", "refused", f"{found.reason.value} (ports {ranges}; {found.behavior.port_choice.value})"))
     if new is not None and t.kind[i] != ERROR:
         _state(found, before.get(number), new, now)
+    if v.barred[0] >= 0:
+        found.steps.append(Step("filter rule", "stopped", str(found.behavior.filters[int(v.barred[0])])))
+    elif found.behavior.filters and found.disposition in (Disposition.TRANSLATED, Disposition.FORWARDED):
+        found.steps.append(Step("filter rule", "none", "no filter rule of the model stops it"))
     ends = found.reason is Reason.TTL
     if ends or found.disposition in (Disposition.TRANSLATED, Disposition.FORWARDED):
         falls = f"{int(t.ttl[i])} on arrival" + (f", {int(v.ttl[0])} on leaving" if found.disposition is not Disposition.DROPPED else "")
@@ -206,7 +210,7 @@ def _rule(found: Trace, t: Traffic, i: int, v: Verdicts) -> None:
     if t.kind[i] in (ERROR, NEITHER):
         found.steps.append(Step("rule", "none", "ICMP that is no query opens no session"))
         return
-    if found.reason in (Reason.NO_SESSION, Reason.GROUP, Reason.FRAGMENT, Reason.TABLE_FULL):
+    if found.reason in (Reason.NO_SESSION, Reason.GROUP, Reason.FRAGMENT, Reason.TABLE_FULL, Reason.BARRED):
         found.steps.append(Step("rule", "not asked", found.reason.value))
         return
     inward = t.side[i] == 1 or _within(dst, (*b.addresses, *(a for r in b.static for a in outsides(r, b))))
