@@ -92,14 +92,14 @@ def _one_file(
             inside, outside = plan.says(base + k)
             made = _made(data, base + k, link, plan, done)
             if made is None:
-                out.frame(links[link][0], time, data, wire, inside.encode())
+                out.frame(links[link][0], time, data, wire, inside)
                 done.inside += 1
                 continue
             for mine in (True, False) if came[k] else (False, True):  # a frame is seen first where it comes from
                 if mine:
-                    out.frame(links[link][0], time, data, wire, inside.encode())
+                    out.frame(links[link][0], time, data, wire, inside)
                 else:
-                    out.frame(links[link][1], time, made, max(len(made), wire + len(made) - size), outside.encode())
+                    out.frame(links[link][1], time, made, max(len(made), wire + len(made) - size), outside)
             done.inside += 1
             done.outside += 1
 

@@ -206,3 +206,13 @@ def test_captures_that_hold_nothing_to_play(tmp_path: Path) -> None:
         assert (said["frames"], said["written"]["outside"]) == (0, 0)
         assert "nobody was found to be inside" in said["notes"][0]
         assert told("info", out)["frames"] == len(frames)
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """A point's name goes into comments: bytes that are no UTF-8 among them."""
+    inside = write(tmp_path / "in.pcap", script("A S 100"))
+    for name in ("\udcff", "x" * 150):
+        out = str(tmp_path / "expected.pcapng")
+        ran = CliRunner().invoke(cli, ["replay", f"{name}={inside}", "--through", "pf", "--write", out], catch_exceptions=False)
+        assert ran.exit_code == 0
+        assert told("info", out)["frames"] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from ipaddress import ip_address
+from pathlib import Path
 
 import dpkt
 import made_frames as m
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcapnat.wire import DamagedError, Ends, Frames, Header, State, as_ipv4, changed, checksums, network_at
+from pcapnat.wire import DamagedError, Ends, Frames, Header, PcapngWriter, State, as_ipv4, changed, checksums, network_at
+from pcapnat.wire import read as read_capture
 from pcapnat.wire.capture import Interface
 from pcapnat.wire.emit import crc32c
 from pcapnat.wire.single import dissect
@@ -144,3 +146,16 @@ def test_no_bytes_are_too_strange(data: bytes, v6: bool) -> None:
             as_ipv4(frame, Header(14, len(frame), 6), Ends(bytes(4), bytes(4), 1, 2), 3)
         except DamagedError:
             pass
+
+
+def test_comments_that_are_longer_than_an_option(tmp_path: Path) -> None:
+    """They are cut; the file is read back as it was written, times before 1970 as 1970."""
+    out = tmp_path / "out.pcapng"
+    with PcapngWriter(str(out), "pcapnat", "x" * 100_000) as file:
+        assert [file.interface(1, name, "") for name in ("inside", "outside")] == [0, 1]
+        file.frame(1, 1_700_000_000_123_456_789, b"abc", 60, "é" * 100_000)
+        file.frame(0, -5, b"", 0)
+    capture, packets, _ = read_capture(str(out))
+    assert packets.time_ns.tolist() == [1_700_000_000_123_456_789, 0]
+    assert (packets.cap_len.tolist(), packets.wire_len.tolist(), packets.interface.tolist()) == ([3, 0], [60, 0], [1, 0])
+    assert not capture.problems
