@@ -9,6 +9,7 @@ The rooms, from the top; imports go down only:
     replay       a model plays the part of the box, and what it says is compared with what was seen
     model        what a NAT with a given behavior does with each frame
     config       what a running NAT says of itself: rules become a behavior, tables the truth
+    export       a NAT's behavior as configuration that would do the same
     nat          what a NAT did: translations, mappings, ports
     flow         frames that belong together: conversations, sockets, crossing a box
     message      what frames say: link events, names, what a conversation really speaks

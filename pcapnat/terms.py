@@ -108,4 +108,6 @@ class Clock:
 
 def printable(text: str) -> str:
     """Text from a capture or a path with everything that could move the cursor or hide other text made visible."""
+    if text.isprintable():  # the same categories, at once
+        return text
     return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\x{ord(c):02x}" for c in text)

@@ -25,6 +25,7 @@ FLOOR = {
     "flow": 4,
     "nat": 5,
     "config": 5.5,
+    "export": 5.5,
     "model": 6,
     "replay": 6.5,
     "analysis": 7,

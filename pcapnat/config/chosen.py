@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from ..nat.behavior import NatBehavior
@@ -14,9 +15,11 @@ from .iptables import iptables
 from .nft import nft
 from .powershell import powershell
 from .ruleset import LARGEST, RulesError
+from .sysctl import with_sysctl
 from .translate import behavior_of
 
-INTERFACES = ("inside_interface", "outside_interface")
+BESIDE = ("inside_interface", "outside_interface", "sysctl")
+"""Words that are no parameters: names of interfaces, and a file with the output of `sysctl -a`."""
 
 
 def chosen(said: str) -> NatBehavior:
@@ -24,7 +27,7 @@ def chosen(said: str) -> NatBehavior:
 
     FILE is a model file (TOML), the output of `nft -j list ruleset` or of iptables-save, or what Get-NetNat and its like give to
     ConvertTo-Json. Words are those of a model file; inside_interface and outside_interface tell which of a ruleset's interfaces are
-    meant. PcapnatError in one line, with the place, for what cannot be read.
+    meant, sysctl names a file with the output of `sysctl -a`. PcapnatError in one line, with the place, for what cannot be read.
     """
     if said.partition(":")[0] in PRESETS and not Path(said).is_file():
         return known(said)
@@ -35,7 +38,7 @@ def chosen(said: str) -> NatBehavior:
     kind = _kind(text)
     if kind is None:
         return changed(said, known(file), changes) if changes else known(file)
-    names, rest = _interfaces(said, changes)
+    names, sysctl, rest = _beside(said, changes)
     try:
         if kind == "powershell":
             found = powershell(text, file)
@@ -45,6 +48,14 @@ def chosen(said: str) -> NatBehavior:
         raise PcapnatError(f"{printable(file)}: {printable(str(error))}") from None
     except ValueError as error:
         raise PcapnatError(f"{printable(file)}: no NAT can have these rules: {printable(str(error))}") from None
+    if sysctl:
+        times = _text(sysctl)
+        if times is None:
+            raise PcapnatError(f"{printable(sysctl)}: no such text file")
+        try:
+            found = replace(with_sysctl(found, times), source=printable(said))
+        except ValueError as error:
+            raise PcapnatError(f"{printable(sysctl)}: {printable(str(error))}") from None
     return changed(said, found, rest) if rest else found
 
 
@@ -89,9 +100,9 @@ def _kind(text: str) -> str | None:
     return "iptables" if "iptables-save" in text[:400] else None
 
 
-def _interfaces(said: str, changes: str) -> tuple[tuple[str, str], str]:
-    """The names of interfaces in the changes, inside and outside, and the other changes."""
-    found = dict.fromkeys(INTERFACES, "")
+def _beside(said: str, changes: str) -> tuple[tuple[str, str], str, str]:
+    """The names of interfaces in the changes, inside and outside, the file of sysctl, and the other changes."""
+    found = dict.fromkeys(BESIDE, "")
     rest = []
     for change in changes.split(",") if changes else []:
         word, _, value = (part.strip() for part in change.partition("="))
@@ -101,4 +112,4 @@ def _interfaces(said: str, changes: str) -> tuple[tuple[str, str], str]:
             found[word] = value
         else:
             rest.append(change)
-    return (found[INTERFACES[0]], found[INTERFACES[1]]), ",".join(rest)
+    return (found[BESIDE[0]], found[BESIDE[1]]), found[BESIDE[2]], ",".join(rest)

@@ -91,14 +91,15 @@ def _chain(table: str, name: str, policy: str, version: int) -> Chain:
 def _rule(line: str, table: str, version: int, chains: dict[tuple[str, str, int], Chain], found: Ruleset) -> None:
     """One -A line."""
     counted = re.match(r"\[\d+:\d+\]\s*", line)
-    words = shlex.split(line[counted.end() if counted else 0 :])
+    rest = line[counted.end() if counted else 0 :]
+    words = shlex.split(rest) if re.search(r"[\"'\\]", rest) else rest.split()
     if len(words) < 2 or words[0] not in ("-A", "--append"):
         raise RulesError(f"{line[:60]!r} is no rule")
     name = words[1]
     if (table, name, version) not in chains:
         chains[table, name, version] = _chain(table, name, "-", version)
     chain = chains[table, name, version]
-    says = printable(f"{chain.table} {line[counted.end() if counted else 0 :]}"[:400])
+    says = printable(f"{chain.table} {rest}"[:400])
     options = _options(words[2:])
     ways: list[list[Match]] = [[]]
     unknown: list[str] = []

@@ -38,7 +38,7 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting", "ingress", "
 BESIDE = {"counter", "log", "comment"}
 """Statements that change no packet's way."""
 VERDICTS = ("accept", "drop", "return", "jump", "goto", "continue")
-LOST = ("MASQUERADE", "SNAT", "DNAT", "NETMAP", "REDIRECT")
+LOST = ("SNAT", "DNAT", "NETMAP", "REDIRECT")
 """Translations by iptables, of which JSON holds nothing but the name (nftables 1.0)."""
 PORTED = {"tcp": 6, "udp": 17, "sctp": 132, "udplite": 136, "dccp": 33}
 Sets = dict[tuple[str, str, str], Any]
@@ -126,6 +126,12 @@ def _rules(rule: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> list[
         if not isinstance(e, dict) or len(e) != 1:
             raise RulesError("an expression is no object with one name")
         ((kind, body),) = e.items()
+        if kind == "xt" and isinstance(body, dict) and body.get("name") == "MASQUERADE":
+            ways = [(w, Deed("masquerade", flags=frozenset({"random"}))) for w, _ in ways]
+            unknown.append("+the options of MASQUERADE, which nft does not tell of iptables' rules: any port is allowed")
+            continue
+        if kind == "xt" and isinstance(body, dict) and body.get("name") == "comment":
+            continue
         if kind == "xt" and isinstance(body, dict) and body.get("name") in LOST:
             raise RulesError(f"{body['name']} was made by iptables, and nft does not tell its options: give the output of iptables-save")
         try:
@@ -229,6 +235,8 @@ def _match(left: Any, op: str, members: list[Any]) -> list[Match]:
         proto = 1 if protocol == "icmp" else 58
         kinds = tuple((k, k) for k in sorted({icmp_kind(proto, m) for m in members}))
         return [Match("proto", ((proto, proto),)), Match("kind", kinds, negated=negated)]
+    if protocol == "tcp" and name == "flags" and op == "in":  # any of these
+        return [Match("proto", ((6, 6),)), Match("flags", ((_bits(members), 0),), negated=True)]
     if protocol == "tcp" and name == "flags" and op in ("==", "!="):
         pairs = tuple((0xFF, _bits(m)) for m in members)
         return [Match("proto", ((6, 6),)), Match("flags", pairs, negated=negated)]

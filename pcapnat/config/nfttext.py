@@ -43,7 +43,16 @@ def said(e: Any, depth: int = 0) -> str:
         to = f" to {where}{':' + at if at else ''}" if where or at else ""
         return f"{kind}{to} {said(body.get('flags'), depth + 1)}".strip()
     if kind in ("map", "vmap") and isinstance(body, dict):
-        return f"{said(body.get('key'), depth + 1)} {kind} {{ {said(body.get('data'), depth + 1)} }}"
+        data = body.get("data")
+        members = data.get("set") if isinstance(data, dict) else None
+        if isinstance(members, list) and all(isinstance(m, list) and len(m) == 2 for m in members):
+            inner = ", ".join(f"{said(m[0], depth + 1)} : {said(m[1], depth + 1)}" for m in members[:8]) + (
+                ", ..." if len(members) > 8 else ""
+            )
+            return f"{said(body.get('key'), depth + 1)} {kind} {{ {inner} }}"
+        return f"{said(body.get('key'), depth + 1)} {kind} {said(data, depth + 1)}"
+    if kind == "mangle" and isinstance(body, dict):
+        return f"{said(body.get('key'), depth + 1)} set {said(body.get('value'), depth + 1)}"
     if kind in ("jump", "goto") and isinstance(body, dict):
         return f"{kind} {body.get('target', '')}"
     if kind == "reject" and isinstance(body, dict):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..nat.behavior import PROTOCOLS
 
-LARGEST = 64 << 20
+LARGEST = 32 << 20
 """Bytes of a file that says what a NAT does; the largest seen (a host of containers) has three million."""
 MOST_RULES = 1 << 16
 """Rules with called chains and sets written out; more are refused."""

@@ -167,7 +167,7 @@ def _source(reading: Reading) -> NatBehavior:
     sources: list[Ranges | None] = []
     own: list[Source] = []
     icmp = False
-    after = [s for s, _, _ in ported[at + 1 :]]
+    after = {id(s) for s, _, _ in ported[at + 1 :]}
     covered: set[tuple[int, int]] = set()
     versions: set[int] = set()
     for step, deed, matches in reading.source:
@@ -177,7 +177,7 @@ def _source(reading: Reading) -> NatBehavior:
         hosts = _ranges(matches, "src")
         if carries and not same:
             own_address = deed.addresses and deed.addresses[0] == deed.addresses[1] and not deed.ports and deed.flags == main.flags
-            if not own_address or not hosts or _ranges(matches, "proto") or (step in after and _overlap(hosts, scope)):
+            if not own_address or not hosts or _ranges(matches, "proto") or (id(step) in after and _overlap(hosts, scope)):
                 reading.leave(step, "not modelled: another source NAT rule gives addresses and ports")
                 continue
             own += [Source(p, written(deed.addresses[0])) for low, high in hosts for p in prefixes(low, high)]  # type: ignore[index]
@@ -343,4 +343,6 @@ def _forward(step: Step, deed: Deed, matches: tuple[Match, ...], reading: Readin
         ]
         if len(made) > MOST_STATIC:
             raise RulesError(f"{step.rule.says}: more than {MOST_STATIC} static mappings")
+    if len(reading.static) > MOST_STATIC:
+        raise RulesError(f"more than {MOST_STATIC} static mappings")
     reading.static += [s for s in made if s not in reading.static]

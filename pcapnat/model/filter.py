@@ -55,10 +55,11 @@ def bars(filters: tuple[Filter, ...], t: Traffic, v: Verdicts) -> tuple[Array, A
 
 def _walk(rules: list[tuple[int, Filter]], look: _Look, rows: Array, state: int) -> Array:
     """For each frame the number of the rule that stops it, -1 if none does."""
-    at = np.zeros(len(rows), np.int32)
     found = np.full(len(rows), -1, np.int32)
+    waiting: dict[int, list[Array]] = {0: [np.arange(len(rows))]}
     for k, (number, rule) in enumerate(rules):
-        here = np.flatnonzero(at == k)
+        groups = waiting.pop(k, [])
+        here = groups[0] if len(groups) == 1 else np.concatenate(groups) if groups else rows[:0]
         if not len(here):
             continue
         meets = np.ones(len(here), bool)
@@ -67,16 +68,15 @@ def _walk(rules: list[tuple[int, Filter]], look: _Look, rows: Array, state: int)
             if not len(left):
                 break
             meets[left] = look.meets(condition, rows[here[left]], state)
-        at[here] = k + 1
         if rule.action in (Action.DROP, Action.RESET, Action.ICMP):
             found[here[meets]] = number
-            at[here[meets]] = len(rules)
-        elif rule.action is Action.ACCEPT:
-            at[here[meets]] = len(rules)
         elif rule.action is Action.SKIP:
-            at[here[meets]] = k + 1 + rule.skip
-        else:
-            at[here[~meets]] = k + 1 + rule.skip
+            waiting.setdefault(k + 1 + rule.skip, []).append(here[meets])
+        elif rule.action is Action.ENTER:
+            waiting.setdefault(k + 1, []).append(here[meets])
+            waiting.setdefault(k + 1 + rule.skip, []).append(here[~meets])
+            continue
+        waiting.setdefault(k + 1, []).append(here[~meets])
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..analysis import Forecasted, Live
 from ..flow import protocol_name
 from .models import behavior_values
+from .replaytext import unmodelled_sections
 from .words import Section, endpoint, plural
 
 
@@ -40,7 +41,8 @@ def forecast_json(f: Forecasted) -> str:
             }
             for s in found.sessions
         ],
-        "notes": found.notes + f.notes,
+        "notes": found.notes + f.notes + list(found.behavior.notes),
+        "unmodelled": list(found.behavior.unmodelled),
     }
     if f.written:
         w = f.written
@@ -95,7 +97,7 @@ def forecast_sections(f: Forecasted, limit: int) -> list[Section]:
     )
     if len(shown) < len(found.sessions):
         table.after.append(f"... and {len(found.sessions) - len(shown):,} more: --limit 0 shows all")
-    return [head, table] if rows else [head]
+    return [head, *([table] if rows else []), *unmodelled_sections(b)]
 
 
 def sent_json(live: Live) -> str:

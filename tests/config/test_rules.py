@@ -232,6 +232,15 @@ def test_filters_of_both(tmp_path: Path) -> None:
         assert "445" in str(found.filters[4])
 
 
+def test_tcp_flags(tmp_path: Path) -> None:
+    """`tcp flags syn` is any of these set, with a mask these of those, with == nothing else."""
+    flags = payload("tcp", "flags")
+    rules = [[match(flags, "syn", "in"), DROP], [match({"&": [flags, ["syn", "ack"]]}, "syn"), DROP], [match(flags, "syn"), DROP]]
+    found = read(tmp_path, nft(forw=rules))
+    said = [c for f in found.filters[1:] for c in f.conditions if c.field == "flags"]
+    assert [(c.ranges, c.negated) for c in said] == [(((2, 0),), True), (((18, 2),), False), (((255, 2),), False)]
+
+
 def test_maps_of_verdicts_and_sets_by_name(tmp_path: Path) -> None:
     sets = [{"set": {"family": "ip", "name": "bad", "table": "t", "type": "ipv4_addr", "elem": [
         net("198.18.0.0", 15), {"elem": {"val": "192.0.2.1", "timeout": 60}}]}}]  # fmt: skip
@@ -254,6 +263,7 @@ UNMODELLED = {
     ),
     "a set that is not there": (nft(forw=[[daddr("@gone"), DROP]]), "@gone"),
     "loss by chance": (iptables(filters="-A FORWARD -m statistic --mode random --probability 0.1 -j DROP"), "--probability 0.1"),
+    "iptables' masquerade in nft": (nft(post=[[oif("wan"), {"xt": {"type": "target", "name": "MASQUERADE"}}]]), "any port is allowed"),
     "ipset": (iptables(filters="-A FORWARD -m set --match-set bad src -j DROP"), "--match-set bad src"),
     "TCPMSS": (iptables(others="*mangle\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -j TCPMSS --clamp-mss-to-pmtu\nCOMMIT\n"), "TCPMSS"),
     "what the box sends": (iptables(filters="-A OUTPUT -p tcp -j DROP"), "the box itself sends"),
@@ -286,6 +296,22 @@ def test_options_behind_a_file(tmp_path: Path) -> None:
     assert chosen("winnat:udp_idle=4").udp_idle_s == 4
 
 
+def test_times_from_sysctl(tmp_path: Path) -> None:
+    path = tmp_path / "sysctl.txt"
+    path.write_text("net.ipv4.ip_forward = 1\nnet.netfilter.nf_conntrack_udp_timeout = 3\n"
+                    "net.netfilter.nf_conntrack_udp_timeout_stream = 5\n"
+                    "net.netfilter.nf_conntrack_tcp_timeout_established = 4\nnet.netfilter.nf_conntrack_tcp_loose = 0\n")  # fmt: skip
+    found = read(tmp_path, iptables(f"{OUT} MASQUERADE"), f":sysctl={path},icmp_idle=2")
+    assert (found.udp_idle_s, found.udp_reply_idle_s, found.tcp_idle_s, found.icmp_idle_s, found.tcp_pickup) == (3, 5, 4, 2, False)
+    assert found.complete
+    for text, words in (("kernel.x = 1\n", "no line such as"), ("net.netfilter.nf_conntrack_max = many\n", "line 1: 'many' is no number")):
+        path.write_text(text)
+        with pytest.raises(PcapnatError, match=words):
+            read(tmp_path, iptables(f"{OUT} MASQUERADE"), f":sysctl={path}")
+    with pytest.raises(PcapnatError, match="no such text file"):
+        read(tmp_path, iptables(f"{OUT} MASQUERADE"), f":sysctl={path}2")
+
+
 WRONG = {
     "no rule": ("*nat\nwhat is this\nCOMMIT\n", "line 2"),
     "outside of a table": (":FORWARD ACCEPT\n*nat\n", "line 1"),
@@ -300,7 +326,7 @@ WRONG = {
                                                    {"rule": {"family": "ip", "table": "t", "chain": "c"}}]}), "object 2, a rule: 'expr'"),
     "bad port": (nft(pre=[[dport("tcp", 99999), DNAT]]), "99999"),
     "backwards": (nft(pre=[[dport("tcp", {"range": [9, 3]}), DNAT]]), "goes backwards"),
-    "made by iptables": (nft(post=[[oif("wan"), {"xt": {"type": "target", "name": "MASQUERADE"}}]]), "iptables-save"),
+    "made by iptables": (nft(post=[[oif("wan"), {"xt": {"type": "target", "name": "SNAT"}}]]), "iptables-save"),
     "a ring of chains": (nft(forw=[[{"jump": {"target": "a"}}]], a=[[{"jump": {"target": "a"}}]]), "more than 16"),
     "neither": ("{}", "neither of nft nor"),
     "an empty object": ("[{}]", "neither of nft nor"),
