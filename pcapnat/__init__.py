@@ -8,6 +8,7 @@ The rooms, from the top; imports go down only:
     analysis     the record of everything known about the boxes
     replay       a model plays the part of the box, and what it says is compared with what was seen
     model        what a NAT with a given behavior does with each frame
+    export       a NAT's behavior as configuration that would do the same
     nat          what a NAT did: translations, mappings, ports
     flow         frames that belong together: conversations, sockets, crossing a box
     message      what frames say: link events, names, what a conversation really speaks

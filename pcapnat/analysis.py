@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
-from .nat import Inferred, Mappings, PortUse, Translations
+from .nat import Behind, Collisions, HostPorts, Inferred, Judged, Likely, Mappings, PortLoad, PortUse, Presence, Translations
 from .replay import Forecast, Replay, Trace, WhatIf, Written
 from .replay.send import Sent
 from .table import Array
@@ -34,6 +34,15 @@ class Box:
     """What entered, played through the model that was inferred; None for a box that translates nothing."""
     assumed: list[str] = field(default_factory=list)
     """Questions that this model leaves free."""
+    load: list[PortLoad] = field(default_factory=list)
+    """Outside ports in use over time."""
+    collisions: Collisions | None = None
+    double_nat: Finding[bool] | None = None
+    """Whether the addresses that it gives belong behind another NAT."""
+    likely: Likely | None = None
+    """Known NATs in the order of how well they fit; None for a box that translates nothing."""
+    requirements: list[Judged] = field(default_factory=list)
+    """What the captures say about the RFCs' requirements; nothing for a box that translates nothing."""
 
 
 @dataclass
@@ -47,6 +56,12 @@ class Analysis:
     notes: list[str] = field(default_factory=list)
     messages: list[Messages] = field(default_factory=list)
     """What the messages of each point say; empty if they were not read."""
+    host_ports: list[list[HostPorts]] = field(default_factory=list)
+    """For each point, from which ports its hosts opened conversations."""
+    behind: list[Behind] = field(default_factory=list)
+    """Hosts behind addresses, told by a single point."""
+    presence: Presence | None = None
+    """Whether there is a NAT, told by a single point."""
 
 
 @dataclass

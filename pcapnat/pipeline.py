@@ -9,9 +9,28 @@ import numpy as np
 
 from . import kernel
 from .analysis import Analysis, Box, Diff, Forecasted, Live, Show, Shown, Supposed, Traced
+from .export import captured
 from .flow import Conversations, Port, batch_rows, cross, delays, observe, pick, sockets, split, tracker_for
 from .message import Messages, Picker, Speech, messages
-from .nat import box_kind, infer, leaks, mappings, modelled, port_use, translations, turned
+from .nat import (
+    box_kind,
+    collisions,
+    conformance,
+    double_nat,
+    host_ports,
+    hosts_behind,
+    infer,
+    leaks,
+    likely,
+    mappings,
+    modelled,
+    port_load,
+    port_use,
+    presence,
+    sessions,
+    translations,
+    turned,
+)
 from .nat.behavior import NatBehavior
 from .replay import forecast, forecast_outside, is_outside, replay, trace, whatif, write_expected
 from .replay.send import send
@@ -122,7 +141,11 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
         boxes = [_box(here, there) for here, there in pairwise(ports)]
         heard = list(said)
         notes = [_split(*both)] if both else []
-        return Analysis(ports, _clocks(boxes), list(used), boxes, notes + _notes(ports, boxes) + _unread(ports, heard), heard)
+        told = notes + _notes(ports, boxes) + _unread(ports, heard)
+        found = Analysis(ports, _clocks(boxes), list(used), boxes, told, heard, [host_ports(p.conversations) for p in ports])
+        if not boxes:
+            found.behind, found.presence = hosts_behind(ports[0]), presence(ports[0], heard[0])
+        return found
 
 
 def _prepared(points: list[Point], say: Say | None) -> int:
@@ -251,7 +274,19 @@ def _box(here: Port, there: Port) -> Box:
     if box.kind.value in ("nat", "proxy") and (crossed.kind != 0).any():
         model = modelled(behavior, crossed, len(box.leaks))
         box.replay, box.assumed = replay(crossing, model.behavior), model.assumed
+        ranges, made = model.behavior.port_ranges, sessions(crossing, crossed)
+        known = behavior.port_range.value or ([ranges[0].low, ranges[0].high] if not model.behavior.keeps_any_port else [0, 65535])
+        box.load = port_load(made, (known[0], known[1]) if known != [0, 65535] else None)
+        box.collisions, box.double_nat = collisions(made), double_nat(made.outside)
+        box.requirements = conformance(crossing, crossed, behavior)
+        box.likely = likely(crossing, crossed, behavior, len(box.leaks))
     return box
+
+
+def configured(analysis: Analysis, language: str) -> list[str]:
+    """The model of each box that translates, from the inside out, as one of export.LANGUAGES."""
+    boxes = [(b, b.replay.behavior) for b in analysis.boxes if b.replay]
+    return [captured(language, behavior, b.behavior, b.translations, b.assumed) for b, behavior in boxes]
 
 
 def _clocks(boxes: list[Box]) -> list[Clock]:

@@ -24,6 +24,7 @@ FLOOR = {
     "message": 3,
     "flow": 4,
     "nat": 5,
+    "export": 5.5,
     "model": 6,
     "replay": 6.5,
     "analysis": 7,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..terms import PcapnatError, Selection
+from .exporting import WRITE_MODEL, put_models
 from .options import FORMAT, LIMIT, SELECT, VIA, WRITE, parse_points
 from .output import Progress, coloured, put
 
@@ -19,6 +20,7 @@ from .output import Progress, coloured, put
 @LIMIT
 @VIA
 @SELECT
+@WRITE_MODEL
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -27,7 +29,14 @@ from .output import Progress, coloured, put
     help="Exit with status 1 if a diagnosis is at least this severe.",
 )
 def analyze(
-    points: tuple[str, ...], style: str, write: str | None, limit: int, via: str | None, fail_on: str, selection: Selection
+    points: tuple[str, ...],
+    style: str,
+    write: str | None,
+    limit: int,
+    via: str | None,
+    fail_on: str,
+    selection: Selection,
+    write_model: str | None = None,
 ) -> None:
     """Match the conversations of two sides and print the translation table.
 
@@ -48,6 +57,8 @@ def analyze(
     told = Progress()
     analysis = pipeline.analyze([replace(p, via=via, selection=selection) for p in parse_points(points)], told.say, told)
     told.done()
+    if write_model:
+        put_models(pipeline.configured(analysis, "model"), write_model)
     put(
         report.analysis_json(analysis) if style == "json" else report.terminal(report.analysis_sections(analysis, limit), coloured(write)),
         write,

@@ -9,6 +9,7 @@ from .delay import Delay, delays
 from .fingerprint import By
 from .frames import FramePairs, How
 from .observe import observe
+from .path import Paths, paths
 from .pick import Membership, Picked, batch_rows, pick
 from .port import Port
 from .selected import tracker_for
@@ -24,6 +25,7 @@ __all__ = [
     "How",
     "Matches",
     "Membership",
+    "Paths",
     "Picked",
     "Port",
     "Sockets",
@@ -33,6 +35,7 @@ __all__ = [
     "delays",
     "heard",
     "observe",
+    "paths",
     "pick",
     "protocol_name",
     "sockets",

@@ -15,7 +15,11 @@ from ..table import Array
 from ..terms import Clock
 from .behaviortext import behavior_section
 from .content import conversation_sections, socket_sections
+from .likelytext import likely_section
+from .oneside import double_line, one_sided
 from .passage import passage_section
+from .pathpage import path_sections
+from .portuse import host_section, load_section
 from .replaytext import replay_section, share_text
 from .spoken import event_section, name_section, unusual_section
 from .words import Section, endpoint, plural, span, when
@@ -28,12 +32,16 @@ def analysis_sections(analysis: Analysis, limit: int) -> list[Section]:
         sections.append(_clocks(analysis.points, analysis.clocks))
     for box in analysis.boxes:
         sections += _box(box, limit)
+    sections += path_sections(analysis, limit)
     said = analysis.messages
+    for port, hosts in list(zip(analysis.points, analysis.host_ports, strict=False))[: 1 if analysis.boxes else None]:
+        sections += host_section(port, hosts, limit)
     if not analysis.boxes:
         for k, (port, s) in enumerate(zip(analysis.points, analysis.sockets, strict=True)):
             speech = said[k].speech if said else None
             sections += conversation_sections(port.conversations, [], limit, speech=speech)
             sections += socket_sections(s, [], limit, heard(port.conversations, speech.topics) if speech else None)
+            sections += one_sided(port, analysis.behind, analysis.presence, limit)
             sections += event_section(port.name, said[k], limit) if said else []
     if said:
         sections += unusual_section(analysis.points[0].conversations, said[0].speech, limit)
@@ -96,7 +104,7 @@ def _box(box: Box, limit: int) -> list[Section]:
     here, there = box.crossing.here.name, box.crossing.there.name
     t = box.translations
     kind = KINDS.get(box.kind.value or "")
-    lines = sentences(box)
+    lines = sentences(box) + double_line(box)
     if not kind:
         lines = [f"What it is cannot be told: {box.kind.note}.", *lines]
     elif box.kind.value == "proxy":
@@ -136,8 +144,10 @@ def _box(box: Box, limit: int) -> list[Section]:
         sections.append(table)
     if box.ports:
         sections.append(_ports(box.ports))
+    sections += load_section(box)
     if box.behavior.known():
         sections.append(behavior_section(box.behavior))
+    sections += likely_section(box.likely)
     sections += passage_section(box)
     if box.replay:
         played = replay_section(box.replay, (here, there), SHOWN if limit else 0)

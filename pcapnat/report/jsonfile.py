@@ -21,8 +21,13 @@ from ..terms import Clock, Reason
 from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
+from .likelytext import likely_json
+from .oneside import behind_json, presence_json
 from .passage import passage_json
+from .pathpage import path_json
+from .portuse import hosts_json, ports_in_use_json
 from .replayjson import replay_json
+from .requirementpage import judged_json
 from .saidjson import application, said
 
 Json = dict[str, Any]
@@ -199,14 +204,19 @@ def analysis_json(analysis: Analysis) -> str:
         "schema": "pcapnat.analysis/1",
         "points": [_point(p, c) for p, c in zip(analysis.points, analysis.clocks, strict=True)],
         "boxes": [_box(box, analysis) for box in analysis.boxes],
+        **path_json(analysis),
         "notes": analysis.notes,
     }
     for point, m in zip(document["points"], analysis.messages, strict=False):
         point |= said(m)
+    for point, hosts in zip(document["points"], analysis.host_ports, strict=False):
+        point["host_ports"] = hosts_json(hosts)
     if not analysis.boxes:
         speech: list[Speech | None] = [m.speech for m in analysis.messages] or [None for _ in analysis.points]
         for point, port, s, spoken in zip(document["points"], analysis.points, analysis.sockets, speech, strict=True):
             point["conversations"] = _conversations(port.conversations, spoken)
+            point["hosts_behind"] = behind_json(analysis.behind)
+            point["nat"] = presence_json(analysis.presence) if analysis.presence else None
             point["sockets"] = _sockets(s, heard(port.conversations, spoken.topics) if spoken else {})
     return _text(document)
 
@@ -242,8 +252,10 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "mappings": _mappings(box),
         "unmatched": {"inside": _unmatched(box.crossing.unmatched_here), "outside": _unmatched(box.crossing.unmatched_there)},
         "ports": [_ports(use) for use in box.ports],
+        "double_nat": finding(box.double_nat) if box.double_nat else None,
+        "ports_in_use": ports_in_use_json(box),
         **passage_json(box),
-        "behavior": behavior(box.behavior),
+        "behavior": {**behavior(box.behavior), "requirements": judged_json(box.requirements), **likely_json(box.likely)},
         "replay": _replay(box),
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),
