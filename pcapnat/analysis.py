@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .config import Truth
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
-from .nat import Behind, Collisions, HostPorts, Inferred, Mappings, PortLoad, PortUse, Presence, Translations
+from .nat import Behind, Collisions, HostPorts, Inferred, Judged, Likely, Mappings, PortLoad, PortUse, Presence, Translations
 from .replay import Forecast, Replay, Trace, WhatIf, Written
 from .replay.send import Sent
 from .table import Array
@@ -40,6 +40,10 @@ class Box:
     collisions: Collisions | None = None
     double_nat: Finding[bool] | None = None
     """Whether the addresses that it gives belong behind another NAT."""
+    likely: Likely | None = None
+    """Known NATs in the order of how well they fit; None for a box that translates nothing."""
+    requirements: list[Judged] = field(default_factory=list)
+    """What the captures say about the RFCs' requirements; nothing for a box that translates nothing."""
 
 
 @dataclass

@@ -17,11 +17,13 @@ from .message import Messages, Picker, Speech, messages
 from .nat import (
     box_kind,
     collisions,
+    conformance,
     double_nat,
     host_ports,
     hosts_behind,
     infer,
     leaks,
+    likely,
     mappings,
     modelled,
     port_load,
@@ -288,6 +290,8 @@ def _box(here: Port, there: Port) -> Box:
         known = behavior.port_range.value or ([ranges[0].low, ranges[0].high] if not model.behavior.keeps_any_port else [0, 65535])
         box.load = port_load(made, (known[0], known[1]) if known != [0, 65535] else None)
         box.collisions, box.double_nat = collisions(made), double_nat(made.outside)
+        box.requirements = conformance(crossing, crossed, behavior)
+        box.likely = likely(crossing, crossed, behavior, len(box.leaks))
     return box
 
 

@@ -10,7 +10,7 @@ import click
 
 from .. import __version__
 from ..terms import PcapnatError, printable
-from . import crossing, exporting, following, modelled, reading, replaying
+from . import crossing, exporting, following, modelled, reading, replaying, requirements
 from .options import MOST_FRAMES, parse_frames, parse_points
 from .output import forget_output
 
@@ -46,6 +46,7 @@ for _command in (
     modelled.whatif,
     following.trace,
     exporting.export,
+    requirements.requirements,
     crossing.demo,
 ):
     cli.add_command(_command)

@@ -7,11 +7,14 @@ from collections import defaultdict
 import numpy as np
 
 from ..address import texts
+from ..flow import Crossing
+from ..flow.life import RST_LETTER, SYNACK_LETTER
 from ..table import Array
 from ..terms import Finding
 from .chance import all_alike
-from .session import Sessions, numbers
+from .session import TCP, UDP, Sessions, numbers
 from .translation import Translations
+from .watch import Watch
 
 
 def one_for_one(s: Sessions) -> bool:
@@ -99,3 +102,29 @@ def hairpin(t: Translations, outside: Array) -> Finding[str]:
     against = len(rows) - counts[value]
     note = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return Finding(value if not against else None, counts[value], against, f"of {len(rows)} hairpinned conversations {note}")
+
+
+def unturned(crossing: Crossing, t: Translations, seen: Watch | None) -> dict[int, list[int]]:
+    """By protocol: conversations at the inner point for a door of the box that did not come back in, more than loss explains.
+
+    A door is an outside endpoint through which others came in from outside, so that the inner point shows what is sent to its host.
+    """
+    c, rows = crossing.here.conversations, np.array(sorted(crossing.unmatched_here), np.int64)
+    came = np.flatnonzero((t.from_outside == 1) & (t.kind >> 1 == 1) & (t.hairpin == 0) & (t.outside_dport >= 0) & (t.ended == 0))
+    if not len(rows) or not len(came) or seen is None:
+        return {}
+
+    def towards(address: Array, port: Array) -> Array:
+        asked = numbers(*(np.concatenate(two) for two in ((c.proto[rows], t.proto[came]), (c.b[rows], address), (c.b_port[rows], port))))
+        return np.isin(asked[: len(rows)], asked[len(rows) :])
+
+    # One that came back in and was not recognised looks like any other conversation to the host behind the door.
+    blurred = set(c.proto[rows[towards(t.inside_dst[came], t.inside_dport[came])]].tolist())
+    at_door = towards(t.outside_dst[came], t.outside_dport[came]) & np.isin(c.proto[rows], (TCP, UDP)) & (c.client()[rows] == 0)
+    reset = c.marks[rows] >> (RST_LETTER + 16) & 1 == 1
+    refused = (c.packets_ba[rows] == 0) | (reset & (c.marks[rows] >> (SYNACK_LETTER + 16) & 1 == 0))
+    lost = rows[at_door & refused]
+    found = {proto: lost[c.proto[lost] == proto].tolist() for proto in (TCP, UDP)}
+    return {
+        proto: mine for proto, mine in found.items() if mine and proto not in blurred and seen.beyond_loss(int(c.packets_ab[mine].sum()))
+    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,6 +32,14 @@ class Knocks:
     other_out: int = 0
     answered: int = 0
     """Of those that did not get in: answered by an error or a reset, of the box itself."""
+    rows: list[int] = field(default_factory=list)
+    """The first of those that got in, conversations at the outer point."""
+    refused: list[int] = field(default_factory=list)
+    """The first of those that did not."""
+
+
+LISTED = 4
+"""Conversations of each kind that are named as evidence."""
 
 
 class Frames:
@@ -50,12 +58,10 @@ class Frames:
         return int(times[at - 1]) if at else None
 
 
-def filtering(crossing: Crossing, t: Translations, s: Sessions, seen: Watch | None) -> Finding[str]:
-    """One word for all protocols; unknown if they differ, or if nobody knocked."""
-    if seen is None or not len(s):
+def filtering(found: dict[int, Finding[str]] | None) -> Finding[str]:
+    """One word for all protocols; unknown if they differ, or if nobody knocked (None: nobody could have been seen to)."""
+    if found is None:
         return Finding(None, 0, 0, "no session, or no common clock")
-    knocks = _knocks(crossing, t, s, seen)
-    found = {proto: _one(k, seen) for proto, k in sorted(knocks.items())}
     known = {proto: f for proto, f in found.items() if f.value}
     if not known:
         notes = "; ".join(f"{protocol_name(proto)}: {f.note}" for proto, f in found.items())
@@ -67,7 +73,8 @@ def filtering(crossing: Crossing, t: Translations, s: Sessions, seen: Watch | No
     return Finding(values.pop(), sum(f.support for f in known.values()), sum(f.against for f in known.values()), note)
 
 
-def _one(k: Knocks, seen: Watch) -> Finding[str]:
+def filtering_of(k: Knocks, seen: Watch) -> Finding[str]:
+    """What the knocks of one protocol say."""
     n = k.same_in + k.same_out + k.other_in + k.other_out
     note = (
         f"from an address in use but another port {k.same_in} of {k.same_in + k.same_out} got in, "
@@ -84,7 +91,8 @@ def _one(k: Knocks, seen: Watch) -> Finding[str]:
     return Finding(None, 0, 0, note)
 
 
-def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> dict[int, Knocks]:
+def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> dict[int, Knocks]:
+    """Who knocked at live outside endpoints, by protocol."""
     c = crossing.there.conversations
     came_in = np.flatnonzero((t.from_outside == 1) & (t.hairpin == 0) & (t.kind >> 1 == 1) & (t.outside_dport >= 0))
     inward = t.outside_row[came_in]
@@ -119,11 +127,16 @@ def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> di
         earlier = bisect_left(begun[doors[k]], times[k])
         latest = live[doors[k]][max(0, earlier - MOST) : earlier]
         alive[k] = [j for j in latest if _alive(s, t, j, times[k], frames)]
+    # One of several alike that cannot be told apart got in, too: something from the same remote endpoint was seen inside.
+    inner, lone = crossing.here.conversations, np.array(list(crossing.unmatched_here), np.int64)
+    came = [np.concatenate(two) for two in ((inner.proto[lone], c.proto[rows]), (inner.a[lone], by), (inner.a_port[lone], by_port))]
+    origin = numbers(*came)
+    blurred = np.isin(origin[len(lone) :], origin[: len(lone)]) & ~got_in
     # Somebody got in though no host inside was using it: a door set up for that.
     forwarded = {doors[k] for k in candidates if got_in[k] and not alive[k]}
     for k in candidates:
         partners = alive[k]
-        if not partners or doors[k] in forwarded:
+        if not partners or doors[k] in forwarded or blurred[k]:
             continue
         known = [(s.remote[j] == by[k]).all() for j in partners]
         if not any(known) and (doors[k], *by[k].tolist()) in asked:
@@ -140,6 +153,9 @@ def _knocks(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> di
         count.other_in += not any(known) and bool(got_in[k])
         count.other_out += not any(known) and not got_in[k]
         count.answered += told and not got_in[k]
+        listed = count.rows if got_in[k] else count.refused
+        if len(listed) < LISTED:
+            listed.append(int(rows[k]))
     return knocks
 
 

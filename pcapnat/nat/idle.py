@@ -25,16 +25,20 @@ STREAM_NS = 2_000_000_000
 """Linux gives the longer time to what goes on for 2 s; a shorter exchange is neither kind for sure."""
 
 
+Silence = tuple[int, int, int]
+"""Its length in ns, and the outer point's rows of the frames before and after it; -1 where the frame is not known."""
+
+
 @dataclass
 class Bounds:
-    """What was seen of one timer, in ns."""
+    """What was seen of one timer."""
 
-    survived: list[int] = field(default_factory=list)
-    gone: list[int] = field(default_factory=list)
+    survived: list[Silence] = field(default_factory=list)
+    gone: list[Silence] = field(default_factory=list)
 
     def finding(self) -> Finding[Interval]:
         """The longest silence that was survived, and the shortest that was not."""
-        longest, shortest = max(self.survived, default=None), min(self.gone, default=None)
+        longest, shortest = max((s[0] for s in self.survived), default=None), min((s[0] for s in self.gone), default=None)
         note = f"{len(self.survived)} silences survived, {len(self.gone)} did not"
         if shortest is None and (longest is None or longest < QUIET_NS):
             return Finding(None, 0, 0, "no silence that tells")
@@ -57,14 +61,17 @@ class Timeouts:
     tcp_transitory_idle_s: Finding[Interval]
     """Of one whose SYN nobody answered, or with a FIN."""
     icmp_idle_s: Finding[Interval]
+    proofs: dict[str, tuple[Silence | None, Silence | None]]
+    """By the name of a finding: the silences that give its two numbers."""
 
 
-def timeouts(crossing: Crossing, t: Translations, seen: Watch | None, renews: bool | None) -> Timeouts:
-    """What silences in conversations say. renews: the box gives every session a port of its own; None: not known."""
+def timeouts(crossing: Crossing, t: Translations, seen: Watch | None, renews: bool | None) -> tuple[Timeouts, Course | None]:
+    """What silences in conversations say, and the frames around them. renews: every session gets a port of its own; None: not known."""
     kinds = {name: Bounds() for name in ("udp", "reply", "tcp", "transitory", "icmp")}
     rows = np.flatnonzero(
         (t.kind & 1 == 1) & (t.from_outside == 0) & (t.hairpin == 0) & (t.ended == 0) & np.isin(t.proto, (1, TCP, UDP, 58))
     )
+    course = None
     if seen is not None and len(rows):
         door = numbers(t.proto[rows], t.outside_src[rows], t.outside_sport[rows])
         alone = rows[np.bincount(door)[door] == 1]  # a mapping that serves several conversations may live by another one
@@ -75,7 +82,19 @@ def timeouts(crossing: Crossing, t: Translations, seen: Watch | None, renews: bo
         _refusals(course, t, seen, kinds)
         single = set(alone.tolist())
         _moves(course, t, crossing, [pair for pair in moved if pair[0] in single], kinds)
-    return Timeouts(*(kinds[name].finding() for name in ("udp", "reply", "tcp", "transitory", "icmp")))
+    found = {NAMES[name]: bounds.finding() for name, bounds in kinds.items()}
+    proofs = {NAMES[name]: (max(b.survived, default=None), min(b.gone, default=None)) for name, b in kinds.items()}
+    return Timeouts(**found, proofs=proofs), course
+
+
+NAMES = {
+    "udp": "udp_idle_s",
+    "reply": "udp_reply_idle_s",
+    "tcp": "tcp_idle_s",
+    "transitory": "tcp_transitory_idle_s",
+    "icmp": "icmp_idle_s",
+}
+"""What the finding about a kind of silence is called."""
 
 
 def _moved(crossing: Crossing, t: Translations, rows: Array) -> list[tuple[int, int]]:
@@ -91,6 +110,8 @@ class Course:
     """Frames of conversations at the outer point, conversation by conversation in order of time."""
 
     time: Array
+    frame: Array
+    """Its row among the outer point's packets."""
     row: Array
     """Its translation."""
     out: Array
@@ -134,7 +155,7 @@ def _course(crossing: Crossing, t: Translations, chosen: Array) -> Course:
         [5, np.where(~answered, 0, np.where(lasted > STREAM_NS, 2, 1)), -1, 4],
         3,
     )
-    return Course(time, row, out, passed, last, last_out, np.where(last >= 0, kind, -1))
+    return Course(time, rows, row, out, passed, last, last_out, np.where(last >= 0, kind, -1))
 
 
 def _survivals(c: Course, sure: bool, bounds: dict[str, Bounds]) -> None:
@@ -144,11 +165,15 @@ def _survivals(c: Course, sure: bool, bounds: dict[str, Bounds]) -> None:
     for number, name in enumerate(KINDS):
         mine = c.kind[told] == number
         if mine.any():
-            rows, at = np.unique(c.row[told[mine]], return_inverse=True)
-            most = np.zeros(len(rows), np.int64)
-            np.maximum.at(most, at.ravel(), silence[mine])
+            rows, quiet = told[mine], silence[mine]
+            order = np.lexsort((quiet, c.row[rows]))
+            most = order[np.append(np.diff(c.row[rows[order]]) != 0, True)]  # each conversation's longest
+            most = most[quiet[most] > 0]
+            after = rows[most]
             # Answered mappings do not live shorter than others: what an exchange survived, a stream does.
-            bounds["reply" if name == "exchange" else name].survived += most[most > 0].tolist()
+            bounds["reply" if name == "exchange" else name].survived += list(
+                zip(quiet[most].tolist(), c.frame[c.last[after]].tolist(), c.frame[after].tolist(), strict=True)
+            )
 
 
 def _refusals(c: Course, t: Translations, seen: Watch, bounds: dict[str, Bounds]) -> None:
@@ -162,7 +187,9 @@ def _refusals(c: Course, t: Translations, seen: Watch, bounds: dict[str, Bounds]
     for rows in refused.values():
         if seen.beyond_loss(len(rows)):
             name = KINDS[int(c.kind[rows[0]])]
-            bounds["udp" if name == "exchange" else name].gone.append(int(c.time[rows[0]] - c.time[c.last_out[rows[0]]]))
+            k = rows[0]
+            silence = int(c.time[k] - c.time[c.last_out[k]]), int(c.frame[c.last_out[k]]), int(c.frame[k])
+            bounds["udp" if name == "exchange" else name].gone.append(silence)
 
 
 def _moves(c: Course, t: Translations, crossing: Crossing, moved: list[tuple[int, int]], bounds: dict[str, Bounds]) -> None:
@@ -179,12 +206,13 @@ def _moves(c: Course, t: Translations, crossing: Crossing, moved: list[tuple[int
         silence, quiet = new_ns - int(c.time[out[-1]]), new_ns - int(c.time[passed[-1]])
         if quiet < QUIET_NS:
             continue
+        proof = silence, int(c.frame[out[-1]]), int(crossing.there.conversations.first_row[t.outside_row[new]])
         # The timer that ran is that of a frame after the last one; there may be none, so it is told from the last.
         answered, lasted = bool((~c.out[passed]).any()), int(c.time[passed[-1]] - c.time[passed[0]])
         if int(t.proto[old]) == UDP:
-            bounds["udp" if not answered or lasted <= STREAM_NS else "reply"].gone.append(silence)
+            bounds["udp" if not answered or lasted <= STREAM_NS else "reply"].gone.append(proof)
         elif int(t.proto[old]) == TCP and c.kind[passed[-1]] in (3, -1) and answered:
-            bounds["tcp"].gone.append(silence)
+            bounds["tcp"].gone.append(proof)
 
 
 def _short_lived(t: Translations, row: int) -> bool:

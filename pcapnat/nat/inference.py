@@ -9,15 +9,41 @@ import numpy as np
 
 from ..flow import Crossing
 from ..terms import Finding
-from .addresses import address_pool, hairpin, one_for_one, pooling
+from .addresses import address_pool, hairpin, one_for_one, pooling, unturned
 from .fields import fields_changed
-from .filtering import filtering
-from .idle import Interval, timeouts
-from .keeping import PORT, mapping_behavior, sharing
+from .filtering import Knocks, filtering, filtering_of, knocks_at
+from .idle import Interval, Silence, timeouts
+from .keeping import PORT, Tally, mapping_of, one_word, sharing, tallies
+from .passing import Passing, errors_finding, fragments_finding, passing
 from .portchoice import PRESERVE, RANDOM, ports
-from .session import sessions
+from .quota import quota
+from .refresh import Refresh, refresh
+from .session import Sessions, sessions
 from .translation import Translations
-from .watch import watch
+from .watch import Watch, watch
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the findings rest on, for those who ask further. By protocol: numbers above IP."""
+
+    sessions: Sessions
+    """Those that did not come back in, in the order they began."""
+    fixed: bool
+    """Addresses are translated one for one."""
+    ends_tcp: bool
+    """The box has TCP connections of its own."""
+    watch: Watch | None
+    tallies: dict[int, Tally]
+    mapping: dict[int, Finding[str]]
+    knocks: dict[int, Knocks]
+    filtering: dict[int, Finding[str]]
+    silences: dict[str, tuple[Silence | None, Silence | None]]
+    """By the name of a timeout: the longest that was survived and the shortest that was not."""
+    refresh: Refresh
+    unturned: dict[int, list[int]]
+    """Conversations inside for a forwarded port's outside endpoint that did not come back in."""
+    passing: Passing
 
 
 @dataclass(frozen=True)
@@ -34,17 +60,24 @@ class Inferred:
     parity: Finding[bool]
     contiguity: Finding[bool]
     block_size: Finding[int]
+    allocation: Finding[dict[str, Any]]
+    ports_per_host: Finding[int]
     hairpin: Finding[str]
     udp_idle_s: Finding[Interval]
     udp_reply_idle_s: Finding[Interval]
     tcp_idle_s: Finding[Interval]
     tcp_transitory_idle_s: Finding[Interval]
     icmp_idle_s: Finding[Interval]
+    icmp_errors: Finding[str]
+    fragments: Finding[str]
+    refresh_outbound: Finding[bool]
+    refresh_inbound: Finding[bool]
     fields_changed: Finding[dict[str, Any]]
+    evidence: Evidence
 
     def findings(self) -> dict[str, Finding[Any]]:
         """All by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "evidence"}
 
     def known(self) -> bool:
         """Whether there is any answer about translation."""
@@ -57,16 +90,28 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
     s = everything.take(everything.hairpin == 0)
     fixed = one_for_one(s)
     tcp = t.proto == 6
-    used = ports(everything, fixed, bool(tcp.any()) and int(t.ended.sum()) * 2 > int(tcp.sum()))
+    ends_tcp = bool(tcp.any()) and int(t.ended.sum()) * 2 > int(tcp.sum())
+    used = ports(everything, fixed, ends_tcp)
     span = int(np.ptp(changed)) + 1 if used.choice.value == RANDOM and len(changed := s.outside_port[~s.kept()]) else 0
     overloading = sharing(s, (used.choice.value or "").startswith(PRESERVE), span)
-    mapping = mapping_behavior(s, fixed, overloading.value)
+    counted = tallies(s)
+    mapped = mapping_of(s, counted, fixed, overloading.value)
+    mapping = one_word(mapped)
     seen = watch(crossing)
     renews = None if mapping.value is None and used.choice.value == RANDOM else mapping.value == PORT and used.choice.value == RANDOM
-    idle = timeouts(crossing, t, seen, renews)
+    idle, course = timeouts(crossing, t, seen, renews)
+    knocked = knocks_at(crossing, t, s, seen) if seen is not None and len(s) else {}
+    filters = {proto: filtering_of(k, seen) for proto, k in sorted(knocked.items())} if seen is not None else {}
+    refreshed = refresh(t, course, idle, seen)
+    crossed = passing(crossing, t, seen)
+    turned, lost = hairpin(t, np.unique(s.outside, axis=0)), unturned(crossing, t, seen)
+    if turned.value is None and not turned.against and lost:
+        turned = Finding(
+            "none", sum(map(len, lost.values())), 0, "conversations for a forwarded port's outside endpoint did not come back in"
+        )
     return Inferred(
         mapping=mapping,
-        filtering=filtering(crossing, t, s, seen),
+        filtering=filtering(filters if seen is not None and len(s) else None),
         port_choice=used.choice,
         port_range=used.range,
         address_pool=address_pool(s),
@@ -75,7 +120,14 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
         parity=used.parity,
         contiguity=used.contiguity,
         block_size=used.block_size,
-        hairpin=hairpin(t, np.unique(s.outside, axis=0)),
-        **{f.name: getattr(idle, f.name) for f in fields(idle)},
+        allocation=used.allocation,
+        ports_per_host=quota(crossing, s),
+        hairpin=turned,
+        **{f.name: getattr(idle, f.name) for f in fields(idle) if f.name != "proofs"},
+        icmp_errors=errors_finding(crossed, seen),
+        fragments=fragments_finding(crossed),
+        refresh_outbound=refreshed.outbound,
+        refresh_inbound=refreshed.inbound,
         fields_changed=fields_changed(crossing),
+        evidence=Evidence(s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost, crossed),
     )

@@ -7,7 +7,7 @@ destinations whether or not it looks at what it gave before; the weaker word, be
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,8 @@ REMEMBERED_NS = 180_000_000_000
 """How long a NAT may hold a session after its last frame (Linux: 120 s in TIME_WAIT, 180 s for UDP until 5.0)."""
 MOST = 32
 """Earlier sessions that one is held against: the latest ones, so that a socket with a million destinations costs no more."""
+LISTED = 4
+"""Pairs of sessions that are named as evidence."""
 FEW = 0.02
 """Share of exceptions that may have causes nobody saw: sessions from before the captures, or of the box itself."""
 
@@ -48,6 +50,10 @@ class Tally:
     """Went back to the socket's own port although the newest mapping, with another one, would have done."""
     returned_same: int = 0
     """Of these, those whose address that mapping was for."""
+    moved: list[tuple[int, int]] = field(default_factory=list)
+    """The first that got another endpoint, and the session whose endpoint they could have had: rows of Translations."""
+    stayed: list[tuple[int, int]] = field(default_factory=list)
+    """The first that kept it although their port is not the socket's own, and the session before."""
 
     def same(self) -> int:
         """Sessions that kept the endpoint."""
@@ -87,7 +93,12 @@ def tally(s: Sessions) -> Tally:
             else:
                 out.other_address += 1
                 out.changed_other += int(not kept[k])
-        elif any(_held(s, holders, socket, door, target, j, k) for j in alive):
+            if not kept[k] and len(out.stayed) < LISTED:
+                out.stayed.append((int(s.row[next(j for j in alive if door[j] == door[k])]), int(s.row[k])))
+            continue
+        if len(out.moved) < LISTED:
+            out.moved.append((int(s.row[alive[-1]]), int(s.row[k])))
+        if any(_held(s, holders, socket, door, target, j, k) for j in alive):
             out.forced += 1
         elif any(address[j] == address[k] for j in alive):
             out.same_address_differs += 1
@@ -102,9 +113,23 @@ def _held(s: Sessions, holders: Holders, socket: Array, door: Array, target: Arr
     return any(socket[o] != socket[k] and s.first_ns[o] <= s.first_ns[k] and s.last_ns[o] + REMEMBERED_NS >= s.first_ns[k] for o in others)
 
 
+def tallies(s: Sessions) -> dict[int, Tally]:
+    """A tally for each protocol."""
+    return {proto: tally(s.take(s.proto == proto)) for proto in np.unique(s.proto).tolist()}
+
+
 def mapping_behavior(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
     """One word for all protocols, unknown if they differ. fixed: address for address; overloading: whether endpoints are shared."""
-    found = {proto: _one(s.take(s.proto == proto), fixed, overloading) for proto in np.unique(s.proto).tolist()}
+    return one_word(mapping_of(s, tallies(s), fixed, overloading))
+
+
+def mapping_of(s: Sessions, counted: dict[int, Tally], fixed: bool, overloading: bool | None) -> dict[int, Finding[str]]:
+    """The mapping behavior of each protocol."""
+    return {proto: _one(s.take(s.proto == proto), n, fixed, overloading) for proto, n in counted.items()}
+
+
+def one_word(found: dict[int, Finding[str]]) -> Finding[str]:
+    """One mapping behavior for all protocols."""
     known = {proto: f for proto, f in found.items() if f.value}
     if not known:
         notes = "; ".join(dict.fromkeys(f.note for f in found.values())) or "no session left the box"
@@ -120,8 +145,7 @@ def mapping_behavior(s: Sessions, fixed: bool, overloading: bool | None) -> Find
     return Finding(value, sum(f.support for f in known.values()), sum(f.against for f in known.values()), note)
 
 
-def _one(s: Sessions, fixed: bool, overloading: bool | None) -> Finding[str]:
-    n = tally(s)
+def _one(s: Sessions, n: Tally, fixed: bool, overloading: bool | None) -> Finding[str]:
     same, differs = n.same(), n.differs()
     if same + differs + n.forced + n.returned == 0:
         return Finding(None, 0, 0, "no socket had sessions with two destinations at a time")

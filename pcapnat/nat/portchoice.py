@@ -7,6 +7,7 @@ note how many ports it rests on; below what it takes to tell rules apart it is u
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ..table import Array
 from ..terms import Finding
 from .blocks import block_size, clusters
 from .chance import at_least, unevenness, width_bound
+from .formula import allocation
 from .session import Sessions, numbers
 
 PRESERVE, ELSE_RANDOM, ELSE_SEQUENTIAL = "preserve", "preserve-else-random", "preserve-else-sequential"
@@ -46,6 +48,7 @@ class Ports:
     parity: Finding[bool]
     contiguity: Finding[bool]
     block_size: Finding[int]
+    allocation: Finding[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,12 @@ def ports(s: Sessions, fixed: bool, ends_tcp: bool) -> Ports:
     changed = made.take(~made.kept())
     high = changed.take(changed.inside_port >= 1024)  # ports below are often drawn from a class of their own
     choice = _choice(made, changed, high, fixed, ends_tcp)
+    formula: Finding[dict[str, Any]] = Finding(None, 0, 0, "hosts have no ports of their own")
+    if choice.value in (BLOCK, None) and len(changed) * 10 > 9 * len(made):
+        formula = allocation(high)
+        choice = Finding(STATIC, formula.support, 0, formula.note) if formula.support else choice
     size = block_size(high, choice.value == BLOCK)
-    return Ports(choice, _range(high, choice.value), _parity(changed), _contiguity(made, choice.value), size)
+    return Ports(choice, _range(high, choice.value), parity(changed), _contiguity(made, choice.value), size, formula)
 
 
 def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends_tcp: bool) -> Finding[str]:
@@ -151,10 +158,12 @@ def _how(high: Sessions) -> Finding[str] | None:
         return None
     order = _order(high.take(high.opened == 1))
     near = f"{order.small} of {order.steps} steps {order.grouping} are 1 to {STEP}"
+    group = clusters(high)
+    if order.is_counter and group.blocks and "host" in order.grouping:
+        return Finding(BLOCK, n, 0, f"{group.note}; inside of them ports follow one another")
     if order.is_counter:
         steps = f"{order.ones} of {order.steps} steps {order.grouping} are 1, {order.small} at most {STEP}"
         return Finding(SEQUENTIAL, order.small, order.steps - order.small, steps)
-    group = clusters(high)
     if group.blocks:
         return Finding(BLOCK, n, 0, group.note)
     if order.is_near:
@@ -239,7 +248,7 @@ def _range(high: Sessions, choice: str | None) -> Finding[list[int]]:
     return Finding([low, top], n, 0, f"{seen}; with 95 % confidence the range is not wider than {widest:.0f} ports{known}")
 
 
-def _parity(changed: Sessions) -> Finding[bool]:
+def parity(changed: Sessions) -> Finding[bool]:
     """RFC 4787 REQ-4: even stays even. Chance keeps it for every second port."""
     n = len(changed)
     same = int((changed.inside_port % 2 == changed.outside_port % 2).sum())

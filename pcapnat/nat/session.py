@@ -70,6 +70,17 @@ def numbers(*columns: Array) -> Array:
     return np.asarray(np.unique(mixed, return_inverse=True)[1].ravel())
 
 
+def crossed_until(crossing: Crossing, t: Translations, s: Sessions) -> Sessions:
+    """The same sessions, each until its last frame that crossed: what came later may have met no mapping."""
+    last = np.full(len(crossing.there.conversations), -1, np.int64)
+    rows = crossing.frames.there[crossing.matches.hairpin[crossing.frames.match] == 0]
+    member = crossing.there.conversation[rows]
+    np.maximum.at(last, member[member >= 0], crossing.there.packets.time_ns[rows[member >= 0]])
+    until = last[t.outside_row[s.row]]
+    part = {name: getattr(s, name) for name in s.columns}
+    return Sessions(**{**part, "last_ns": np.where(until >= 0, until, s.first_ns)})
+
+
 def sessions(crossing: Crossing, t: Translations) -> Sessions:
     """The sessions among a box's translations: source rewritten, opened inside, with ports."""
     rows = np.flatnonzero((t.kind & 1 == 1) & (t.from_outside == 0) & (t.outside_sport >= 0) & ~np.isin(t.proto, (1, 58)))

@@ -12,6 +12,7 @@ from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
 from .models import model_sections, models_json, models_sections
 from .replayjson import diff_json, replay_json
 from .replaytext import diff_sections, replay_section
+from .requirementpage import requirement_sections, requirements_json
 from .terminal import terminal
 from .tracepage import trace_json, trace_sections
 from .whatifpage import whatif_json, whatif_sections
@@ -37,6 +38,8 @@ __all__ = [
     "replay_section",
     "sent_json",
     "sent_sections",
+    "requirement_sections",
+    "requirements_json",
     "show_json",
     "socket_sections",
     "sockets_json",

@@ -14,17 +14,23 @@ QUESTIONS = {
     "port_choice": "outside ports",
     "port_range": "port range in use",
     "block_size": "ports a block",
+    "allocation": "share of ports by the host's address",
     "address_pool": "outside addresses",
     "pooling": "address of a host",
     "port_overloading": "one outside port for several hosts",
     "parity": "even stays even",
     "contiguity": "neighbouring ports stay neighbours",
+    "ports_per_host": "sessions that a host may have",
     "hairpin": "hairpin",
     "udp_idle_s": "UDP timeout, unanswered",
     "udp_reply_idle_s": "UDP timeout, answered",
     "tcp_idle_s": "TCP timeout, established",
     "tcp_transitory_idle_s": "TCP timeout, opening or closing",
     "icmp_idle_s": "ICMP timeout",
+    "icmp_errors": "ICMP errors (RFC 5508 4)",
+    "fragments": "fragments (RFC 4787 11)",
+    "refresh_outbound": "packets outwards keep a UDP mapping alive",
+    "refresh_inbound": "packets inwards keep a UDP mapping alive",
     "fields_changed": "fields changed",
 }
 """What is asked, in the order of the page."""
@@ -56,6 +62,8 @@ def _value(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if name == "port_range":
         return f"{value[0]}-{value[1]}"
+    if name == "allocation":
+        return f"{value['ports_per_host']} ports each from {value['first_port']}, the first for {value['first_host']}"
     if name == "address_pool":
         return ", ".join(value[:4]) + (f" and {len(value) - 4} more" if len(value) > 4 else "")
     if name.endswith("_idle_s"):

@@ -15,6 +15,7 @@ from ..table import Array
 from ..terms import Clock
 from .behaviortext import behavior_section
 from .content import conversation_sections, socket_sections
+from .likelytext import likely_section
 from .oneside import double_line, one_sided
 from .passage import passage_section
 from .pathpage import path_sections
@@ -146,6 +147,7 @@ def _box(box: Box, limit: int) -> list[Section]:
     sections += load_section(box)
     if box.behavior.known():
         sections.append(behavior_section(box.behavior))
+    sections += likely_section(box.likely)
     sections += passage_section(box)
     if box.replay:
         played = replay_section(box.replay, (here, there), SHOWN if limit else 0)

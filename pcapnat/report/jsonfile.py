@@ -21,11 +21,13 @@ from ..terms import Clock, Reason
 from ..wire import Capture, Interface
 from ..wire.reasons import NOT_SAID, reason_text
 from .behaviorjson import behavior, finding
+from .likelytext import likely_json
 from .oneside import behind_json, presence_json
 from .passage import passage_json
 from .pathpage import path_json
 from .portuse import hosts_json, ports_in_use_json
 from .replayjson import replay_json
+from .requirementpage import judged_json
 from .saidjson import application, said
 
 Json = dict[str, Any]
@@ -253,7 +255,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         "double_nat": finding(box.double_nat) if box.double_nat else None,
         "ports_in_use": ports_in_use_json(box),
         **passage_json(box),
-        "behavior": behavior(box.behavior),
+        "behavior": {**behavior(box.behavior), "requirements": judged_json(box.requirements), **likely_json(box.likely)},
         "replay": _replay(box),
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),
