@@ -8,7 +8,8 @@ from .config import Truth
 from .flow import Crossing, Delay, Picked, Port, Sockets
 from .message import Messages
 from .nat import Behind, Collisions, HostPorts, Inferred, Judged, Likely, Mappings, PortLoad, PortUse, Presence, Translations
-from .replay import Forecast, Replay
+from .replay import Forecast, Replay, Trace, WhatIf, Written
+from .replay.send import Sent
 from .table import Array
 from .terms import Clock, Finding
 from .wire import Capture, Checksum, Row, View
@@ -82,6 +83,40 @@ class Forecasted:
     port: Port
     forecast: Forecast
     notes: list[str] = field(default_factory=list)
+    written: Written | None = None
+    """The expected capture, if one was asked for."""
+
+
+@dataclass
+class Live:
+    """What was sent of one port."""
+
+    port: Port
+    sent: Sent
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Supposed:
+    """What several models would do with the traffic of one port."""
+
+    port: Port
+    models: list[WhatIf]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Traced:
+    """The way of one frame through a model of the box between two points."""
+
+    crossing: Crossing
+    trace: Trace
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the points are called."""
+        return self.crossing.here.name, self.crossing.there.name
 
 
 @dataclass

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from . import kernel
-from .analysis import Analysis, Box, Diff, Forecasted, Show, Shown
+from .analysis import Analysis, Box, Diff, Forecasted, Live, Show, Shown, Supposed, Traced
 from .config import SessionTable
 from .config import compared as compared_table
 from .export import captured
@@ -34,7 +34,8 @@ from .nat import (
     turned,
 )
 from .nat.behavior import NatBehavior
-from .replay import forecast, replay
+from .replay import forecast, forecast_outside, is_outside, replay, trace, whatif, write_expected
+from .replay.send import send
 from .terms import CaptureError, Clock, PcapnatError, Point, Selection
 from .wire import (
     Capture,
@@ -169,13 +170,7 @@ def diff(
 
     Raises PcapnatError for another number of points.
     """
-    if not 1 <= len(points) <= 2:
-        raise PcapnatError(f"a diff needs two points, inside and outside; {len(points)} are given")
-    limit = _prepared(points, say)
-    ports = [observe(point, limit, progress)[0] for point in points]
-    both = split(ports[0]) if len(ports) == 1 else (ports[0], ports[1])
-    if both is None:
-        raise PcapnatError(f"{points[0].name}: this capture shows one side of a box only: a diff needs the other side, too")
+    both = _both_sides(points, "diff", say, progress)
     crossing = cross(*both)
     found = replay(crossing, behavior)
     notes = [_split(*both)] if len(points) == 1 else []
@@ -186,10 +181,88 @@ def diff(
     return Diff(crossing, found, notes + _notes(list(both), []), truth)
 
 
-def foresee(point: Point, behavior: NatBehavior, say: Say | None = None, progress: Progress | None = None) -> Forecasted:
-    """What a model of a NAT would do with the frames that enter it at an inside point."""
+def _both_sides(points: list[Point], what: str, say: Say | None, progress: Progress | None) -> tuple[Port, Port]:
+    """What two points show, or both sides of a box that one capture shows."""
+    if not 1 <= len(points) <= 2:
+        raise PcapnatError(f"a {what} needs two points, inside and outside; {len(points)} are given")
+    limit = _prepared(points, say)
+    ports = [observe(point, limit, progress)[0] for point in points]
+    both = split(ports[0]) if len(ports) == 1 else (ports[0], ports[1])
+    if both is None:
+        raise PcapnatError(f"{points[0].name}: this capture shows one side of a box only: a {what} needs the other side, too")
+    return both
+
+
+def follow(
+    points: list[Point], frame: tuple[str, int], behavior: NatBehavior | None, say: Say | None = None, progress: Progress | None = None
+) -> Traced:
+    """The way of one frame (name of its point, number) through a model of the box between two points; None: the inferred one.
+
+    Raises PcapnatError for a point or frame that there is not, and where no NAT was inferred.
+    """
+    both = _both_sides(points, "trace", say, progress)
+    names = [p.name for p in both]
+    name, number = frame
+    if name not in names:
+        raise PcapnatError(f"{name}: no such point; there is {' and '.join(names)}")
+    port = both[names.index(name)]
+    if number > len(port.packets):
+        raise PcapnatError(f"{name} has no frame {number}: it holds {len(port.packets)}")
+    notes = [_split(*both)] if len(points) == 1 else []
+    if behavior is None:
+        box = _box(*both)
+        if box.replay is None:
+            raise PcapnatError(f"between {names[0]} and {names[1]} no NAT was found to make a model of: --through names one")
+        crossing, behavior = box.crossing, box.replay.behavior
+        if box.assumed:
+            notes.append(f"the inferred model leaves free what these captures do not tell: {', '.join(box.assumed)}")
+    else:
+        crossing = cross(*both)
+    return Traced(crossing, trace(crossing, behavior, (names.index(name), number)), notes)
+
+
+def foresee(
+    point: Point,
+    behavior: NatBehavior,
+    say: Say | None = None,
+    progress: Progress | None = None,
+    write: str | None = None,
+    side: str | None = None,
+) -> Forecasted:
+    """What a model of a NAT would do with the frames of a point. write: where the expected capture goes.
+
+    side: "inside" or "outside"; None: outside if most frames are of the model's outside addresses.
+    """
     port, _ = observe(point, _prepared([point], say), progress)
-    return Forecasted(port, forecast(port, behavior), _notes([port], []))
+    if side == "outside" or (side is None and is_outside(port, behavior)):
+        if write:
+            raise PcapnatError(f"{point.name}: a capture from outside does not tell who is inside: no expected capture can be written")
+        return Forecasted(port, forecast_outside(port, behavior), _notes([port], []))
+    found = Forecasted(port, forecast(port, behavior), _notes([port], []))
+    if write:
+        found.written = write_expected(point, port, found.forecast, write, "pcapnat", progress)
+    return found
+
+
+def live(
+    point: Point,
+    interface: str,
+    to: str | None,
+    inside: tuple[str, ...],
+    agreed: Callable[[str], bool],
+    say: Say | None = None,
+    progress: Progress | None = None,
+) -> Live | None:
+    """Send what enters at an inside point on an interface, once `agreed` says yes; None if it says no. inside: its prefixes, if known."""
+    port, _ = observe(point, _prepared([point], say), progress)
+    sent = send(point, port, interface, to, inside, agreed)
+    return Live(port, sent, _notes([port], [])) if sent else None
+
+
+def suppose(point: Point, models: list[tuple[str, NatBehavior]], say: Say | None = None, progress: Progress | None = None) -> Supposed:
+    """What several models, each with what the user called it, would do with the frames of an inside point."""
+    port, _ = observe(point, _prepared([point], say), progress)
+    return Supposed(port, [whatif(port, behavior, said) for said, behavior in models], _notes([port], []))
 
 
 def _split(inside: Port, outside: Port) -> str:

@@ -42,12 +42,12 @@ ONLY_IN = {
     "llvmlite": {"kernel/native"},
     "click": {"cli"},
     "tabulate": {"report/terminal"},
-    "time": {"cli"},
+    "time": {"cli", "replay/send"},
     "dpkt": {"wire/witness", "message/bridge"},
     "pyshark": set(),
     "random": set(),
     "secrets": set(),
-    "socket": set(),
+    "socket": {"replay/send"},
     "subprocess": {"wire/via", "kernel/making"},
     "lz4": {"wire/source"},
     "zstandard": {"wire/source"},
@@ -57,8 +57,8 @@ ONLY_IN = {
     "http": set(),
     "pcapnat": set(),
 }
-"""Foreign modules that are tied to a place, a file or a whole room; `pcapnat` stands for importing ourselves by the whole name,
-past the floors."""
+"""Foreign modules that are tied to a place, a file or a whole room; `pcapnat` stands for importing ourselves by the whole name, past the
+floors. replay/send puts frames on an interface when they are due: it has a socket and a clock."""
 FOREIGN = {"numpy", "dpkt", "numba", "llvmlite", "click", "tabulate", "lz4", "zstandard"}
 """All that is not ours and not Python's."""
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}

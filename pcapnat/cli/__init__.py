@@ -10,7 +10,7 @@ import click
 
 from .. import __version__
 from ..terms import PcapnatError, printable
-from . import crossing, exporting, modelled, reading, requirements
+from . import crossing, exporting, following, modelled, reading, replaying, requirements
 from .options import MOST_FRAMES, parse_frames, parse_points
 from .output import forget_output
 
@@ -42,7 +42,9 @@ for _command in (
     reading.show,
     modelled.models,
     modelled.diff,
-    modelled.replay,
+    replaying.replay,
+    modelled.whatif,
+    following.trace,
     exporting.export,
     requirements.requirements,
     crossing.demo,

@@ -1,4 +1,4 @@
-"""Commands that play a model of a NAT: models, diff, replay."""
+"""Commands that play models of NATs: models, diff, whatif."""
 
 from __future__ import annotations
 
@@ -72,22 +72,22 @@ def diff(
 
 @click.command()
 @click.argument("point")
-@click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
+@click.option("--through", required=True, multiple=True, metavar="MODEL", help="As for diff and replay; once for each model.")
 @FORMAT
-@LIMIT
+@WRITE
 @VIA
 @SELECT
-def replay(point: str, through: str, style: str, limit: int, via: str | None, selection: Selection) -> None:
-    """Say what a NAT would do with the traffic of one capture, taken inside of it.
+def whatif(point: str, through: tuple[str, ...], style: str, write: str | None, via: str | None, selection: Selection) -> None:
+    """Lay models of NATs beside one another: what of an inside capture would fail, and the ports needed at the peak.
 
     \b
     Example:
-      pcapnat replay inside.pcap --through linux-masquerade:ports=1024-2047
+      pcapnat whatif inside.pcap --through winnat --through linux-masquerade:ports=1024-2047,udp_idle=30
     """
     from .. import pipeline, report
     from ..config import chosen
 
-    behavior, told = chosen(through), Progress()
-    found = pipeline.foresee(replace(parse_points((point,))[0], via=via, selection=selection), behavior, told.say, told)
+    models, told = [(said, chosen(said)) for said in dict.fromkeys(through)], Progress()
+    found = pipeline.suppose(replace(parse_points((point,))[0], via=via, selection=selection), models, told.say, told)
     told.done()
-    put(report.forecast_json(found) if style == "json" else report.terminal(report.forecast_sections(found, limit), coloured(None)), None)
+    put(report.whatif_json(found) if style == "json" else report.terminal(report.whatif_sections(found), coloured(write)), write)

@@ -72,6 +72,10 @@ class Replay:
     causes: list[Cause] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     """The first LISTED of each cause."""
+    diverged: int = 0
+    """Conversations in which a frame differs."""
+    firsts: list[Difference] = field(default_factory=list)
+    """The first difference of each of them, in the order of time; MOST_FIRSTS at most."""
     unjudged: int = 0
     """Frames at the edge of the other capture's time, where nothing can be said of their absence."""
     made: int = 0
@@ -85,6 +89,7 @@ class Replay:
 
 
 LISTED = 20
+MOST_FIRSTS = 100
 FIELDS = ("src", "sport", "dst", "dport", "ttl", "side")
 
 
@@ -128,7 +133,7 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         changed[column] = differs & seen & out & error & quoted["known"]
     missing = out & ~seen
     # Where the other capture had not begun or was over, an absence says nothing.
-    begin, end = _window(crossing)
+    begin, end = window(crossing)
     side = np.minimum(v.side.astype(np.int64), 1)
     early = (e.traffic.time_ns < begin[side]) | (e.traffic.time_ns > end[side])
     unjudged = missing & early
@@ -149,6 +154,11 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
         listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner, behavior) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))
         result.differences += listed
+    causes = list(found)
+    bad_rows = sorted((i, k) for k, cause in enumerate(causes) for i in found[cause])
+    firsts = _firsts(crossing, e, bad_rows)
+    result.diverged = len(firsts)
+    result.firsts = [_difference(*causes[k], i, ports, e, v, actual, quoted, inner, behavior) for i, k in firsts[:MOST_FIRSTS]]
     lacking = [(i, says) for i, says in unanswered(crossing, e, v, behavior) if not bad[i]]
     if lacking:
         result.explained -= len(lacking)
@@ -167,6 +177,20 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     if e.proxied:
         result.notes.append(f"{e.proxied} frames of TCP connections that the box ends are left out: it has others of its own behind it")
     return result
+
+
+def _firsts(crossing: Crossing, e: Entered, bad: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of some frames (row, anything), in the order of time, the first of each conversation (one number for both points)."""
+    m = crossing.matches
+    near = dict(zip(m.there.tolist(), m.here.tolist(), strict=True))
+    ports, seen, found = (crossing.here, crossing.there), set(), []
+    for i, k in bad:
+        at, c = int(e.port[i]), int(ports[int(e.port[i])].conversation[e.row[i]])
+        key = (0, near[c]) if at == 1 and c in near else (at, c)
+        if c >= 0 and key not in seen:
+            seen.add(key)
+            found.append((i, k))
+    return found
 
 
 def _why(v: Verdicts, i: int) -> Reason:
@@ -266,7 +290,7 @@ def _quoted(ports: tuple[Port, Port], e: Entered) -> dict[str, Array]:
     return found
 
 
-def _window(crossing: Crossing) -> tuple[Array, Array]:
+def window(crossing: Crossing) -> tuple[Array, Array]:
     """First and last time of either capture, by the first point's clock."""
     here, there, c = crossing.here, crossing.there, crossing.clock
     offset = c.offset_ns or 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..analysis import Forecasted
+from ..analysis import Forecasted, Live
 from ..flow import protocol_name
 from .models import behavior_values
 from .replaytext import unmodelled_sections
@@ -22,7 +22,12 @@ def forecast_json(f: Forecasted) -> str:
         "frames": len(found.rows),
         "verdicts": dict(found.counts),
         "dropped": [{"reason": reason, "frames": n} for reason, n in found.dropped.most_common()],
-        "answers": {"frames": found.answers, "let_in": found.answers_in},
+        "from_side": "outside" if found.from_outside else "inside",
+        "answers": {
+            "frames": found.answers,
+            "let_in": found.answers_in,
+            "dropped": [{"reason": reason, "frames": n} for reason, n in found.dropped_in.most_common()],
+        },
         "sessions": [
             {
                 "proto": protocol_name(s.proto),
@@ -39,6 +44,10 @@ def forecast_json(f: Forecasted) -> str:
         "notes": found.notes + f.notes + list(found.behavior.notes),
         "unmodelled": list(found.behavior.unmodelled),
     }
+    if f.written:
+        w = f.written
+        left = [{"why": why, "frames": n} for why, n in w.left.most_common()]
+        document["written"] = {"file": w.path, "inside": w.inside, "outside": w.outside, "left_out": left}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True) + "\n"
 
 
@@ -56,7 +65,16 @@ def forecast_sections(f: Forecasted, limit: int) -> list[Section]:
     ]
     lines += [f"{plural(n, 'frame')} dropped: {reason}" for reason, n in found.dropped.most_common()]
     if found.answers:
-        lines.append(f"Of {plural(found.answers, 'answer')} that came in the capture, the model lets {found.answers_in:,} in.")
+        came = plural(found.answers, "frame from outside", "frames from outside")
+        if not found.from_outside:
+            came = plural(found.answers, "answer") + " that came in the capture"
+        lines.append(f"Of {came}, the model lets {found.answers_in:,} in.")
+        lines += [f"{plural(n, 'frame')} from outside not let in: {reason}" for reason, n in found.dropped_in.most_common()]
+    if f.written:
+        lines.append(
+            f"{f.written.path}: {plural(f.written.inside, 'frame')} on interface inside, {plural(f.written.outside, 'frame')} on outside."
+        )
+        lines += [f"{plural(n, 'frame')} not written outside: {why}" for why, n in f.written.left.most_common()]
     head = Section(f"Forecast for {f.port.name} through {b.source if b.name == 'custom' else b.name}", lines, after=found.notes + f.notes)
     shown = found.sessions[: limit or None]
     rows = [
@@ -80,3 +98,30 @@ def forecast_sections(f: Forecasted, limit: int) -> list[Section]:
     if len(shown) < len(found.sessions):
         table.after.append(f"... and {len(found.sessions) - len(shown):,} more: --limit 0 shows all")
     return [head, *([table] if rows else []), *unmodelled_sections(b)]
+
+
+def sent_json(live: Live) -> str:
+    """pcapnat.replay/1, of frames that were sent."""
+    s = live.sent
+    document = {
+        "schema": "pcapnat.replay/1",
+        "point": {"name": live.port.name, "file": live.port.files[0], "files": list(live.port.files), "frames": len(live.port.packets)},
+        "sent": {
+            "interface": s.interface,
+            "to": s.to,
+            "frames": s.frames,
+            "bytes": s.size,
+            "lasted_ns": s.lasted_ns,
+            "left_out": [{"why": why, "frames": n} for why, n in s.left.most_common()],
+        },
+        "notes": [s.says, *live.notes],
+    }
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=True) + "\n"
+
+
+def sent_sections(live: Live) -> list[Section]:
+    """The page `pcapnat replay --send` prints."""
+    s = live.sent
+    lines = [f"{plural(s.frames, 'frame')} sent to {s.to}, {s.size:,} bytes in {s.lasted_ns / 1e9:.3f} s."]
+    lines += [f"{plural(n, 'frame')} not sent: {why}" for why, n in s.left.most_common()]
+    return [Section(f"Sent on {s.interface}", lines, after=[s.says, *live.notes])]

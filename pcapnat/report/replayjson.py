@@ -28,6 +28,8 @@ def replay_json(replay: Replay, names: tuple[str, str]) -> dict[str, Any]:
         "made_by_box": replay.made,
         "unjudged": replay.unjudged,
         "causes": [_cause(c, replay) for c in replay.causes],
+        "conversations_diverged": replay.diverged,
+        "first_divergences": [_difference(d) for d in replay.firsts],
         "differences": [_difference(d) for d in replay.differences],
         "unmodelled": list(replay.behavior.unmodelled),
         "notes": [*replay.notes, *replay.behavior.notes],

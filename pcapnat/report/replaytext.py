@@ -6,7 +6,7 @@ from ..analysis import Diff
 from ..nat.behavior import NatBehavior
 from ..replay import Cause, Replay
 from ..terms import printable
-from .replayjson import cause_says, filters, of_cause
+from .replayjson import WORDS, cause_says, filters, of_cause
 from .tabletext import table_sections
 from .words import Section, plural
 
@@ -43,7 +43,10 @@ def unmodelled_sections(behavior: NatBehavior) -> list[Section]:
 
 def diff_sections(diff: Diff, limit: int) -> list[Section]:
     """The page `pcapnat diff` prints."""
-    sections = replay_section(diff.replay, (diff.crossing.here.name, diff.crossing.there.name), limit)
+    names = diff.crossing.here.name, diff.crossing.there.name
+    sections = replay_section(diff.replay, names, limit)
+    if diff.replay.firsts:
+        sections.append(_firsts(diff.replay, names, limit))
     sections += table_sections(diff.table, limit) if diff.table else []
     return sections + ([Section("Notes", diff.notes)] if diff.notes else [])
 
@@ -54,6 +57,33 @@ def share_text(replay: Replay) -> str:
         return "nothing to compare"
     percent = int(replay.share * 10_000) / 100
     return f"{percent:.2f} % explained ({replay.explained:,} of {plural(replay.frames, 'frame')})"
+
+
+def _firsts(replay: Replay, names: tuple[str, str], limit: int) -> Section:
+    """Where each conversation first goes another way than the model has it."""
+    shown = replay.firsts[: limit or None]
+    rows = [
+        [
+            f"{names[d.entered_at]} {d.conversation}",
+            _numbers(d.frames[0]),
+            _numbers(d.frames[1]),
+            d.kind.value + (f" {WORDS.get(d.field.removeprefix('quoted.'), d.field)}" if d.field else ""),
+            d.expected,
+            d.observed,
+        ]
+        for d in shown
+    ]
+    section = Section(
+        f"First divergence of each conversation: {plural(replay.diverged, 'conversation')}",
+        [],
+        ["conversation", f"frame {names[0]}", f"frame {names[1]}", "what", "expected", "observed"],
+        rows,
+        ["left", "right", "right", "left", "left", "left"],
+    )
+    if len(rows) < replay.diverged:
+        section.after.append(f"... and {replay.diverged - len(rows):,} more")
+    section.after.append(f"why, step by step: pcapnat trace ... {names[0]}:FRAME")
+    return section
 
 
 FEW = 8

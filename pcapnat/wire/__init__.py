@@ -1,20 +1,22 @@
 """wire: bytes and their meaning. Capture files become Packets, one row per frame; strange bytes become marks.
 
-May use kernel, table, terms and numpy; zstandard and lz4 to unpack, dpkt as a witness. Touches capture files, reading only; via.py
-alone starts a program, tshark. Never judges: a strange packet is a mark.
+May use kernel, table, terms and numpy; zstandard and lz4 to unpack, dpkt as a witness. Touches capture files, reading only:
+pcapng_write.py alone makes one, via.py alone starts a program, tshark. Never judges: a strange packet is a mark.
 """
 
 from .ahead import batches_ahead
 from .capture import Capture, Interface
 from .checksum import Checksum, State, checksums, meaning
 from .choose import Chosen, choose
+from .emit import DamagedError, Ends, as_ipv4, changed, network_at
 from .link import LINKS
 from .marks import MARKS, marks
 from .notes import drop_lines
 from .packets import Flag, Frames, Outer, Packets, Quoted
+from .pcapng_write import PcapngWriter
 from .reader import Batch, Glance, Progress, Store, batches, glance, keep_pace, key_limit, read, selector
 from .select import Meant, leave_out
-from .single import Single, Tag, single
+from .single import Header, Single, Tag, single
 from .tunnel import Tunnel
 from .view import Agree, Row, View, compared, mac, own_view
 from .windows import Direction, PacketFacts, Texts
@@ -45,6 +47,13 @@ __all__ = [
     "Store",
     "Tag",
     "Texts",
+    "DamagedError",
+    "Ends",
+    "Header",
+    "PcapngWriter",
+    "as_ipv4",
+    "changed",
+    "network_at",
     "Tunnel",
     "View",
     "Witnesses",

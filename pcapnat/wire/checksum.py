@@ -63,11 +63,11 @@ def checksums(frame: Single) -> list[Checksum]:
     found: list[Checksum] = []
     for depth, header in enumerate(frame.headers):
         data = frame.data[: header.end]
-        above = _above_4(data, header.at) if header.version == 4 else _above_6(data, header.at)
+        carried = above(data, header.at, header.version)
         if header.version == 4:
             found.append(_ip(data, header.at, depth))
-        if above is not None:
-            found += _transport(data, above, depth, header.version)
+        if carried is not None:
+            found += _transport(data, carried, depth, header.version)
     return found
 
 
@@ -153,6 +153,11 @@ def _transport(data: bytes, above: Above, depth: int, version: int) -> Iterator[
         if above.proto == 17:
             expected = expected or 0xFFFF
         yield _judged(depth, name, found, expected, right, partial)
+
+
+def above(data: bytes, at: int, version: int) -> Above | None:
+    """What the IP header at data[at:] carries; None for a later fragment."""
+    return _above_4(data, at) if version == 4 else _above_6(data, at)
 
 
 def _above_4(data: bytes, at: int) -> Above | None:

@@ -56,9 +56,19 @@ def test_differences_of_a_wrong_model() -> None:
         assert x["frames"].keys() == {"inside", "outside"}
     first = d["causes"][0]
     assert first["filters"]["inside"].startswith(f"frame.number in {{{first['first']['frames']['inside'][0]}, ")
+    firsts = d["first_divergences"]
+    assert len(firsts) == d["conversations_diverged"] > 5
+    assert len({x["conversation"] for x in firsts}) == len(firsts)
+    assert [x["frames"]["inside"][0] for x in firsts] == sorted(x["frames"]["inside"][0] for x in firsts)
+    earliest = {}
+    for x in sorted(d["differences"], key=lambda x: x["frames"]["inside"][:1]):
+        earliest.setdefault(x["conversation"], x["frames"]["inside"])
+    of = {x["conversation"]: x["frames"]["inside"] for x in firsts}
+    assert all(of[c] <= frames for c, frames in earliest.items())
     page = CliRunner().invoke(cli, ["diff", *pair("linux-port-collisions"), "--through", "winnat:ports=2000-3000", "--limit", "2"]).output
     assert "Replay through winnat:ports=2000-3000" in page
     assert "with another source port" in page
+    assert f"First divergence of each conversation: {len(firsts)} conversations" in page
     assert "in Wireshark at outside: frame.number in {" in page
 
 
@@ -134,5 +144,6 @@ def test_a_forecast_that_fails_and_one_of_nothing() -> None:
     d = told("replay", pair("demo")[0], "--through", "linux-masquerade:ports=5000-5001,mapping=address-and-port-dependent")
     assert {s["outside"]["port"] for s in d["sessions"] if s["proto"] != "icmp"} <= {5000, 5001}
     page = CliRunner().invoke(cli, ["replay", pair("linux-masquerade-ipv6")[0], "--through", "pf"]).output
-    assert "no frame has a source that is inside" in page
+    assert "taken for inside: fd00:1:1::10, fd00:1:1::11, by private addresses" in page
+    assert "102 frames from inside: 100 leave translated" in page
     assert "Sessions: 68" in CliRunner().invoke(cli, ["replay", pair("linux-masquerade")[0], "--through", "linux-masquerade"]).output
