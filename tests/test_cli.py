@@ -195,6 +195,9 @@ USAGE = [
     (("analyze", INSIDE, "--fail-on", "always"), "always"),
     (("analyze", f"{INSIDE}@7"), "has no interface '7'"),
     (("analyze", f"{INSIDE}@lan"), "it has 0"),
+    (("analyze", "n" * 300 + "=b@x"), "b: no such file or directory"),
+    (("analyze", "n" * 5000), "file name too long"),
+    (("replay", INSIDE, "--through", "n" * 5000 + ":x=1"), "file name too long"),
 ]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import reduce, wraps
-from pathlib import Path
 from typing import Any
 
 import click
@@ -49,7 +49,7 @@ def parse_points(arguments: tuple[str, ...]) -> list[Point]:
             while name in {given for given, _ in parts}:  # only files that were given one name are one point
                 name += "'"
         file, sign, interface = rest.rpartition("@")
-        if not sign or not file or Path(rest).exists():
+        if not sign or not file or os.path.exists(rest):
             file, interface = rest, ""
         if not file:
             raise PcapnatError(f"{argument}: a point needs a file, as in inside=capture.pcap")
@@ -86,4 +86,4 @@ def parse_frames(arguments: tuple[str, ...]) -> list[int]:
 def _named(argument: str) -> tuple[str, str]:
     """(name or nothing, the rest) of an argument; a file whose own name holds a "=" is not cut at it."""
     name, sign, rest = argument.partition("=")
-    return ("", argument) if not sign or not name or "/" in name or Path(argument).exists() else (name, rest)
+    return ("", argument) if not sign or not name or "/" in name or os.path.exists(argument) else (name, rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ def chosen(said: str) -> NatBehavior:
     ConvertTo-Json. Words are those of a model file; inside_interface and outside_interface tell which of a ruleset's interfaces are
     meant, sysctl names a file with the output of `sysctl -a`. PcapnatError in one line, with the place, for what cannot be read.
     """
-    if said.partition(":")[0] in PRESETS and not Path(said).is_file():
+    if said.partition(":")[0] in PRESETS and not os.path.isfile(said):
         return known(said)
     file, changes = _parted(said)
     text = _text(file)
@@ -62,7 +63,7 @@ def chosen(said: str) -> NatBehavior:
 def _parted(said: str) -> tuple[str, str]:
     """A file's path and the changes behind its last colon that looks like them."""
     found = re.search(r":(?=\w+\s*=)", said, re.ASCII)
-    if found and not Path(said).exists():
+    if found and not os.path.exists(said):
         return said[: found.start()], said[found.end() :]
     return said, ""
 

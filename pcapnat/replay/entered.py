@@ -66,8 +66,8 @@ def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
     if not behavior.static and not behavior.complete:
         m, rows = mappings(t)
         first = rows[m.start] if len(m) else np.zeros(0, np.int64)
-        fixed = np.flatnonzero((m.static == 1) & ((t.from_outside[first] == 1) | (t.hairpin[first] == 1)))[:MOST_STATIC]
-        behavior = replace(behavior, static=tuple(_forward(m.row(int(k))) for k in fixed))
+        fixed = (m.static == 1) & ((t.from_outside[first] == 1) | (t.hairpin[first] == 1)) & (_is_v4(m.inside) == _is_v4(m.outside))
+        behavior = replace(behavior, static=tuple(_forward(m.row(int(k))) for k in np.flatnonzero(fixed)[:MOST_STATIC]))
     if not behavior.nat64:
         behavior = replace(behavior, nat64=nat64_seen(t))
         if behavior.nat64 and behavior.inside == ("0.0.0.0/0",):
@@ -77,6 +77,11 @@ def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
         named = [rule.outside for rule in behavior.static if rule.outside][:1]
         behavior = replace(behavior, addresses=tuple(named or [text(int(a[0]), int(a[1])) for a in asked]))
     return behavior
+
+
+def _is_v4(address: Array) -> Array:
+    """(n,) whether addresses are IPv4."""
+    return np.asarray((address[:, 0] == 0) & (address[:, 1] >> np.uint64(32) == 0xFFFF))
 
 
 def _forward(m: object) -> Static:
@@ -278,7 +283,7 @@ def _hints(t: Traffic, ports: tuple[Port, Port], at: Array, rows: Array, exit_po
         lacking, source = lacking[source >= 0], source[source >= 0]
         t.hint[lacking], t.hint_port[lacking], t.hint_kind[lacking] = t.hint[source], t.hint_port[source], int(Hint.SEEN)
         # A TCP conversation that begins without a SYN, or a ping with its reply, is older than the capture.
-        head = p.conversations.first_row[p.conversation[rows[mine]]] if len(mine) else np.zeros(0, np.int64)
+        head = np.append(p.conversations.first_row, 0)[p.conversation[rows[mine]]]  # of those without one any row: it does not count
         opened = p.packets.tcp_flags[head] & SYN != 0
         answered = np.isin(p.packets.icmp_type[head], (0, 129)) & (p.packets.flags[head] & IN_QUERY != 0)
         older = (p.conversation[rows[mine]] >= 0) & (((t.proto[mine] == 6) & ~opened) | answered) & (t.hint_kind[mine] != 0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from packet_script import script, write
+from packet_script import START_NS, Frame, script, write
 
 from pcapnat import analyze
 from pcapnat.flow import Crossing
@@ -109,6 +109,27 @@ def test_nothing_to_play(tmp_path: Path) -> None:
     assert r.notes
     r = replay(c, replace(LINUX, addresses=("203.0.113.7",)))
     assert r.explained <= r.frames
+
+
+@pytest.mark.parametrize("name", ["pf", "linux-masquerade"])
+def test_inside_and_outside_exchanged_where_ip_versions_differ(name: str) -> None:
+    """Seen from its outside, a NAT64 forwards IPv4 addresses to IPv6 hosts: no rule of a NAT says that."""
+    folder = CAPTURES / "linux-nat64"
+    points = [Point("a", (str(folder / "outside.pcap"),)), Point("b", (str(folder / "inside.pcap"),))]
+    assert replay(analyze(points).boxes[0].crossing, PRESETS[name].behavior).frames >= 0
+
+
+def test_a_side_without_conversations(tmp_path: Path) -> None:
+    """A fragment whose first one is missing belongs to nothing, and enters all the same."""
+    later = bytearray(script("B>N udp x20")[0].data)
+    later[20:22] = b"\x00\x10"
+    inside = write(tmp_path / "inside.pcap", script("A udp x20"))
+    outside = write(tmp_path / "outside.pcap", [Frame(START_NS, bytes(later))])
+    points = [Point("inside", (inside,)), Point("outside", (outside,))]
+    crossing = analyze(points).boxes[0].crossing
+    assert not len(crossing.there.conversations)
+    played = replay(crossing, replace(LINUX, addresses=("203.0.113.1",)))
+    assert played.explained <= played.frames
 
 
 def test_who_entered_where() -> None:
