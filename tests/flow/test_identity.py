@@ -26,7 +26,8 @@ from pcapnat.flow.identity import Identity
 from pcapnat.terms import Point, Reason
 
 Natively = Callable[[], AbstractContextManager[None]]
-SCENARIOS = sorted(folder.name for folder in CAPTURES.iterdir() if (folder / "expected.json").exists())
+SCENARIOS = sorted(folder.name for folder in CAPTURES.iterdir() if (folder / "expected.json").exists() and "offload" not in folder.name)
+"""Not where a frame is several at the other point: it has no identifier of its own there."""
 COMPONENTS = ((12, "vmswitch.sys", "web 1", 5), (7, "nic.sys", "Intel(R) X710", 2))
 
 
