@@ -34,6 +34,8 @@ PAIR, MILLIBITS, BASIS, SHARED, OUTWARD, HERE_FIRST, HERE_LAST, THERE_FIRST, THE
 TALLY = 11
 """DELAY is that of the first frames alike, MORE_DELAY the sum of what others have more: it grows slowly, and stays within twice FAR."""
 FAR = 1 << 61
+ANEW = 64
+"""A TTL that differs by more than this was set anew by a box that makes packets of its own: it says nothing of the way."""
 
 PLAIN, REFINED, STREAM = 0, 1, 2
 """Families of fingerprints: the frame's key; the key together with the IP identification; a TCP payload's beginning alone."""
@@ -170,9 +172,9 @@ def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, sid
 
 @inner
 def fall(here: Any, there: Any, i: int, j: int, back: int) -> int:
-    """1 if the TTL says that a to b of the first conversation leads from here to there, -1 the other way, 0 if it is equal."""
+    """1 if the TTL says that a to b of the first conversation leads from here to there, -1 the other way, 0 if it is equal or set anew."""
     before, after = signed(here.ttl[i]), signed(there.ttl[j])
-    if before == after:
+    if before == after or before > after + ANEW or after > before + ANEW:
         return 0
     return 1 if (before > after) != (back != 0) else -1
 

@@ -6,6 +6,7 @@ columns, a verdict too; packets are never changed.
 
 from .nat import NatModel, Session
 from .reject import Answers, answers
+from .segment import clamped
 from .traffic import ERROR, NEITHER, NO_PORTS, PORTS, QUERY, REASONS, Choice, Disposition, Hint, Quotes, Reason, Side, Traffic, Verdicts
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "Traffic",
     "Verdicts",
     "answers",
+    "clamped",
 ]

@@ -341,7 +341,7 @@ def from_outside(
     tcp = 1 if word >> 8 & BYTE == 6 else 0
     k = static_for(c, keys, life, rules, words, statics, hint_high, hint_low, hint_kind)
     if k >= 0:
-        if ttl <= rules[TTL_STEP]:
+        if ttl <= rules[TTL_STEP + 1]:
             return TOO_FAR
         point(c, k, keys, life, words, statics)
         if taken(slots, mask, seed, keys, life, a + 1, time):
@@ -353,7 +353,7 @@ def from_outside(
     if not ours:
         if not rules[FORWARDS]:
             return NO_MAPPING
-        if ttl <= rules[TTL_STEP]:
+        if ttl <= rules[TTL_STEP + 1]:
             return TOO_FAR
         life[c, META] |= FROM_OUTSIDE
         totals[WISH] = KEPT
@@ -361,7 +361,7 @@ def from_outside(
     m = head(HOLD, c, 1, 0, groups, gmask, seed, keys, life, links, time, 0)
     if m >= 0 and rules[FILTER + tcp] < 2 and word & BYTE == 1:
         if rules[FILTER + tcp] == 0 or head(PERMIT, c, 1, 0, groups, gmask, seed, keys, life, links, time, 0) >= 0:
-            if ttl <= rules[TTL_STEP]:
+            if ttl <= rules[TTL_STEP + 1]:
                 return TOO_FAR
             o = life[m, META] & FROM_OUTSIDE
             keys[a + 1, 0] = keys[near(m, o), 0]
@@ -372,7 +372,7 @@ def from_outside(
             life[c, META] |= FROM_OUTSIDE | GROUPED | TRANSLATED
             totals[WISH] = KEPT
             return 0
-    if hint_kind == BEFORE and within(own, 0, rules[POOLED], keys[a, 2], keys[a, 3]) and ttl > rules[TTL_STEP]:
+    if hint_kind == BEFORE and within(own, 0, rules[POOLED], keys[a, 2], keys[a, 3]) and ttl > rules[TTL_STEP + 1]:
         # An answer in a session that is older than the capture: it was opened inside.
         there, answer = life[c, TUPLE], life[c, REPLY]
         for n in range(4):

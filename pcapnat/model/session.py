@@ -284,12 +284,13 @@ def sweep(
     IN_ORDER,
     NO_FRAGMENTS,
     TTL_STEP,
+    _TTL_STEP_IN,
     TTL_NEW,
     TABLE_SIZE,
     NETFILTER,
     DNS,
     SOURCES,
     SOURCES_END,
-) = range(50)
-"""Where `rules` holds which number of the behavior; a name with _TCP follows the one for other protocols."""
-RULES = 50
+) = range(51)
+"""Where `rules` holds which number of the behavior; after one follows that for TCP (_TCP), or for what comes from outside (_IN)."""
+RULES = 51

@@ -87,12 +87,12 @@ def leave(t: Any, v: Any, i: int, reason: int, rules: Any, own: Any, bar: int) -
         elif ours:
             v.disposition[i] = D_LOCAL if rules[LOCAL] else D_DROPPED
         elif rules[INVALID_LEAVES] and (t.side[i] == 0 or rules[FORWARDS]):
-            if t.ttl[i] <= rules[TTL_STEP]:
+            if t.ttl[i] <= rules[TTL_STEP + signed(t.side[i])]:
                 v.reason[i] = TOO_FAR
             else:
                 v.disposition[i] = D_FORWARDED
                 v.side[i] = 1 - t.side[i]
-                v.ttl[i] = t.ttl[i] - rules[TTL_STEP]
+                v.ttl[i] = t.ttl[i] - rules[TTL_STEP + signed(t.side[i])]
 
 
 @cold
@@ -129,7 +129,7 @@ def error(t: Any, i: int, q: Any, v: Any, w: Any, slots: Any, mask: int, seed: i
     if meta & TRANSLATED and not rules[ERRORS]:
         v.reason[i] = NO_ICMP
         return 0
-    if t.ttl[i] <= rules[TTL_STEP]:
+    if t.ttl[i] <= rules[TTL_STEP + signed(t.side[i])]:
         v.reason[i] = TOO_FAR
         return 0
     if (keys[e, 0] != keys[f, 2] or keys[e, 1] != keys[f, 3]) and (
@@ -150,7 +150,7 @@ def error(t: Any, i: int, q: Any, v: Any, w: Any, slots: Any, mask: int, seed: i
     w.proto[r] = other >> 8 & BYTE
     v.disposition[i] = D_TRANSLATED if meta & TRANSLATED else D_FORWARDED
     v.side[i] = exit_side(meta, e & 1)
-    v.ttl[i] = t.ttl[i] - rules[TTL_STEP]
+    v.ttl[i] = t.ttl[i] - rules[TTL_STEP + signed(t.side[i])]
     return 0
 
 
@@ -176,10 +176,10 @@ def carry(t: Any, i: int, v: Any, e: int, keys: Any, life: Any, rules: Any) -> N
     if meta & HALF and d == 0:
         v.reason[i] = FILTERED
         return
-    if t.ttl[i] <= rules[TTL_STEP]:
+    if t.ttl[i] <= rules[TTL_STEP + signed(t.side[i])]:
         v.reason[i] = TOO_FAR
         return
-    v.ttl[i] = rules[TTL_NEW] if rules[TTL_NEW] else t.ttl[i] - rules[TTL_STEP]
+    v.ttl[i] = rules[TTL_NEW] if rules[TTL_NEW] else t.ttl[i] - rules[TTL_STEP + signed(t.side[i])]
     v.side[i] = exit_side(meta, d)
     if not meta & TRANSLATED:
         v.disposition[i] = D_FORWARDED

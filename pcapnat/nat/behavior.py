@@ -159,6 +159,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class MssClamp:
+    """TCP segment sizes (RFC 9293 section 3.7.1) are lowered to `most` in SYNs that leave; they are never raised.
+
+    most: bytes; 0: to a path MTU that is not known, so that any size up to the old one is right. leaves: "inside", "outside" or "" for
+    both. version: of IP, 4, 6 or 0 for both. low, high: the sizes that it looks at.
+    """
+
+    most: int = 0
+    leaves: str = ""
+    version: int = 0
+    low: int = 0
+    high: int = 65535
+
+
+@dataclass(frozen=True)
 class NatBehavior:
     """All parameters of a NAT. Times end in _s and are seconds; None means the general time named in the comment beside it."""
 
@@ -249,9 +264,12 @@ class NatBehavior:
     """Whether ICMP errors are translated, both headers (RFC 5508 REQ-4 and 5)."""
     fragments: Fragments = Fragments.ANY_ORDER
     ttl_step: int = 1
-    """By how much the TTL falls: more than 1 for several hops in one box."""
+    """By how much the TTL falls: more than 1 for several hops in one box; -1: what it leaves with is not known, and any is right."""
+    ttl_step_inbound: int | None = None
+    """The same for what comes from outside; None: ttl_step."""
     ttl_new: int = 0
     """The TTL with which every packet leaves, of a NAT that makes packets anew; 0: what it came with, less ttl_step."""
+    mss: tuple[MssClamp, ...] = ()
     table_size: int = 0
     """Most sessions at once; 0: no limit."""
     filters: tuple[Filter, ...] = ()
@@ -275,8 +293,9 @@ class NatBehavior:
             if value is not None and not 0 <= value <= LONGEST_S:
                 raise ValueError(f"{name}: {value} is no time between 0 and {LONGEST_S:.0f} s")
         for name, (low, high) in NUMBERS.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: {getattr(self, name)} is not between {low} and {high}")
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name}: {value} is not between {low} and {high}")
         for name in ("addresses", "inside"):
             for text in getattr(self, name):
                 _network(name, text)
@@ -292,6 +311,10 @@ class NatBehavior:
             raise ValueError("port_ranges: none")
         for rule in self.static:
             _check_static(rule)
+        for clamp in self.mss:
+            _check_range("mss", (clamp.low, clamp.high))
+            if not 0 <= clamp.most <= 65535 or clamp.leaves not in ("", "inside", "outside") or clamp.version not in (0, 4, 6):
+                raise ValueError(f"mss: {clamp.most} bytes of what leaves {clamp.leaves!r} in IP version {clamp.version}: no such clamp")
         if len(self.sources) > MOST_STATIC:
             raise ValueError(f"sources: more than {MOST_STATIC} of them")
         for pair in self.sources:
@@ -304,6 +327,10 @@ class NatBehavior:
         if value is None:
             value = getattr(self, GENERAL[name])
         return float(value)
+
+    def ttl_fall(self, side: int) -> int:
+        """By how much the TTL falls of what enters at a side (0 inside, 1 outside), -1 if that is not known; not for ttl_new."""
+        return self.ttl_step if side == 0 or self.ttl_step_inbound is None else self.ttl_step_inbound
 
 
 GENERAL = {
@@ -322,7 +349,8 @@ GENERAL = {
 TIMES = ("udp_idle_s", "udp_assured_after_s", "tcp_idle_s", "tcp_transitory_idle_s", "icmp_idle_s", "other_idle_s", *GENERAL)
 PORTS = ("icmp_range",)
 NUMBERS = {
-    "ttl_step": (0, 64),
+    "ttl_step": (-1, 64),
+    "ttl_step_inbound": (-1, 64),
     "ttl_new": (0, 255),
     "port_attempts": (1, 65536),
     "block_size": (0, 65536),

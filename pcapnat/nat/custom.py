@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any
 
 from ..terms import PcapnatError, printable
-from .behavior import NatBehavior, PortRange, Static, protocol
+from .behavior import MssClamp, NatBehavior, PortRange, Static, protocol
 from .presets import preset
 
 LARGEST = 1 << 20
@@ -88,6 +88,8 @@ def _value(name: str, value: Any) -> Any:
         return (_range(name, value),)
     if name == "port_ranges":
         return tuple(_range(name, item) for item in _list(name, value))
+    if name == "mss":
+        return tuple(_clamp(item) for item in ([value] if isinstance(value, int | dict) else _list(name, value)))
     if name not in FIELDS:
         from difflib import get_close_matches
 
@@ -141,6 +143,17 @@ def _range(name: str, value: Any) -> PortRange:
             raise ValueError(f"{name}: a range has low and high, and of_low and of_high for inside ports")
         return PortRange(**value)
     return PortRange(*_pair(name, value))
+
+
+def _clamp(value: Any) -> MssClamp:
+    """A size in bytes, or a table of most, leaves, version, low, high."""
+    if isinstance(value, bool) or not isinstance(value, int | dict):
+        raise ValueError(f'mss: {value!r} is neither a size nor a table such as {{ most = 1452, leaves = "outside" }}')
+    given = {"most": value} if isinstance(value, int) else value
+    kinds = {"most": int, "leaves": str, "version": int, "low": int, "high": int}
+    if not all(name in kinds and type(item) is kinds[name] for name, item in given.items()):
+        raise ValueError(f"mss: a clamp has {', '.join(kinds)}")
+    return MssClamp(**given)
 
 
 _STATIC = {"proto": str, "outside": str, "inside": str, "remote": str, "outbound": bool, "neutral": bool, "ports": list}

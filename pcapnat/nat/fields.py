@@ -10,6 +10,7 @@ from ..flow import Crossing, How
 from ..table import Array
 from ..terms import Finding
 from ..wire import Flag
+from .translation import Translations
 
 LEAST = 3
 """Frames that show a field, below which it is left out."""
@@ -17,8 +18,10 @@ STRAY = 0.01
 """Share of frames that may differ because a copy sent again was taken for the one that was lost."""
 
 
-def fields_changed(crossing: Crossing) -> Finding[dict[str, Any]]:
+def fields_changed(crossing: Crossing, t: Translations) -> Finding[dict[str, Any]]:
     """Names as in Wireshark: ip.ttl the usual difference behind the box, others whether they ever differ.
+
+    Where no difference of the TTL is usual, ip.ttl.outbound and ip.ttl.inbound are those of one way, null in a box that sets TTLs anew.
 
     Addresses and ports are not among them: they are what translations are about. The note counts the frames that differ.
     """
@@ -30,6 +33,9 @@ def fields_changed(crossing: Crossing) -> Finding[dict[str, Any]]:
     i, j = f.here[rows], f.there[rows]
     outward = crossing.matches.outward[f.match[rows]].astype(np.int64) * np.where(crossing.here.reverse[i] == 1, -1, 1)
     both = a.flags[i] & b.flags[j]
+    outward = np.where(
+        outward != 0, outward, _way(crossing, t)[crossing.here.conversation[i]] * np.where(crossing.here.reverse[i] == 1, -1, 1)
+    )
     v6 = (a.flags[i] | b.flags[j]) & int(Flag.V6) != 0
     tcp, ip = both & int(Flag.TCP) != 0, both & int(Flag.IP) != 0
     syn = tcp & (a.tcp_flags[i] & 2 != 0)
@@ -50,6 +56,10 @@ def fields_changed(crossing: Crossing) -> Finding[dict[str, Any]]:
         count["ip.ttl"] = int(often.max()), len(known)
         if often.max() >= 0.9 * len(known):
             value["ip.ttl"] = usual
+        else:
+            anew = int((known > 0).sum()) > STRAY * len(known)  # no router raises it
+            for name, way in (("ip.ttl.outbound", 1), ("ip.ttl.inbound", -1)):
+                value[name] = None if anew else _usual(step[ip & (outward == way)])
     elif not int((a.ttl[i][ip] != b.ttl[j][ip]).sum()) and int(ip.sum()) >= LEAST:
         value["ip.ttl"], count["ip.ttl"] = 0, (int(ip.sum()), int(ip.sum()))
     differs("eth.src", (a.eth_src[i] != 0) & (b.eth_src[j] != 0), a.eth_src[i], b.eth_src[j])
@@ -80,3 +90,21 @@ def fields_changed(crossing: Crossing) -> Finding[dict[str, Any]]:
         return Finding(None, 0, 0, "too few frames were seen on both sides")
     note = "; ".join(f"{name} {n} of {total}" for name, (n, total) in count.items() if n)
     return Finding(value, len(rows), 0, f"frames: {note}" if note else f"nothing differs in {len(rows)} frames")
+
+
+def _usual(steps: Array) -> int | None:
+    """The difference of the TTL that nine of ten frames of one way have."""
+    if len(steps) < LEAST:
+        return None
+    found, often = np.unique(steps, return_counts=True)
+    return int(found[np.argmax(often)]) if often.max() >= 0.9 * len(steps) else None
+
+
+def _way(crossing: Crossing, t: Translations) -> Array:
+    """Per conversation at the first point, and a last one for none: 1 if its a sends outwards, -1 inwards, by whose end was rewritten."""
+    c = crossing.here.conversations
+    way = np.zeros(len(c) + 1, np.int64)
+    told = (t.hairpin == 0) & (t.kind != 0) & (c.client()[t.inside_row] >= 0)
+    rows = t.inside_row[told]
+    way[rows] = np.where((t.from_outside[told] == 1) ^ (c.client()[rows] == 1), -1, 1)
+    return way

@@ -10,6 +10,7 @@ import numpy as np
 from ..flow import Crossing
 from ..terms import Finding
 from .addresses import address_pool, hairpin, one_for_one, pooling, unturned
+from .behavior import MssClamp
 from .fields import fields_changed
 from .filtering import Knocks, filtering, filtering_of, knocks_at
 from .idle import Interval, Silence, timeouts
@@ -18,6 +19,7 @@ from .passing import Passing, errors_finding, fragments_finding, passing
 from .portchoice import PRESERVE, RANDOM, ports
 from .quota import quota
 from .refresh import Refresh, refresh
+from .segments import clamps
 from .session import Sessions, sessions
 from .translation import Translations
 from .watch import Watch, watch
@@ -44,6 +46,7 @@ class Evidence:
     unturned: dict[int, list[int]]
     """Conversations inside for a forwarded port's outside endpoint that did not come back in."""
     passing: Passing
+    mss: tuple[MssClamp, ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
         fragments=fragments_finding(crossed),
         refresh_outbound=refreshed.outbound,
         refresh_inbound=refreshed.inbound,
-        fields_changed=fields_changed(crossing),
-        evidence=Evidence(s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost, crossed),
+        fields_changed=fields_changed(crossing, t),
+        evidence=Evidence(
+            s, fixed, ends_tcp, seen, counted, mapped, knocked, filters, idle.proofs, refreshed, lost, crossed, clamps(crossing, t)
+        ),
     )

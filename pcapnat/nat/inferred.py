@@ -58,6 +58,8 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
     assumed = [name for name in assumed if name != "port_range" or (low, high) == (0, 65535)]
     fixed = _one_for_one(t)
     plain = bool((t.kind == 0).any()) or leaks > 0
+    falls = _ttl(found.fields_changed)
+    assumed += [name for name, fall in zip(("ttl_step", "ttl_step_inbound"), falls, strict=True) if fall < 0]
     return Modelled(
         NatBehavior(
             name="inferred",
@@ -88,7 +90,9 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
             tcp_pickup=True,
             invalid=Invalid.FORWARD if plain else Invalid.DROP,
             unsolicited=Unsolicited.LOCAL,
-            ttl_step=_ttl(found.fields_changed),
+            ttl_step=falls[0],
+            ttl_step_inbound=None if falls[0] == falls[1] else falls[1],
+            mss=found.evidence.mss,
         ),
         assumed,
     )
@@ -145,9 +149,12 @@ def _within(interval: Finding[Any]) -> float:
     return (float(survived or 0.0) + float(gone)) / 2
 
 
-def _ttl(fields: Finding[dict[str, Any]]) -> int:
-    step = (fields.value or {}).get("ip.ttl")
-    return -step if isinstance(step, int) and -64 <= step <= 0 else 1
+def _ttl(fields: Finding[dict[str, Any]]) -> tuple[int, int]:
+    """By how much the TTL falls outwards and inwards, -1 where nothing tells or the box sets it anew."""
+    seen = fields.value or {}
+    steps = [seen.get(name, seen.get("ip.ttl")) for name in ("ip.ttl.outbound", "ip.ttl.inbound")]
+    out, back = (-step if isinstance(step, int) and -64 <= step <= 0 else -1 for step in steps)
+    return out, back
 
 
 def nat64_seen(t: Translations) -> str:

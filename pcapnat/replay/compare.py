@@ -14,7 +14,9 @@ from ..flow import Crossing, Port
 from ..model import ERROR, REASONS, Choice, Disposition, NatModel, Quotes, Reason, Side, Verdicts
 from ..nat.behavior import NatBehavior
 from ..table import Array
+from ..wire import Flag
 from .entered import Entered, completed, entered
+from .leaving import any_ttl, column, sizes, stated
 from .rejects import silent, unanswered
 
 ANSWER_NS = 1_000_000_000
@@ -90,7 +92,7 @@ class Replay:
 
 LISTED = 20
 MOST_FIRSTS = 100
-FIELDS = ("src", "sport", "dst", "dport", "ttl", "side")
+FIELDS = ("src", "sport", "dst", "dport", "ttl", "side", "mss")
 
 
 def replay(crossing: Crossing, behavior: NatBehavior) -> Replay:
@@ -112,25 +114,29 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     ports = (crossing.here, crossing.there)
     seen = e.exit_row >= 0
     out = (v.disposition == int(Disposition.TRANSLATED)) | (v.disposition == int(Disposition.FORWARDED))
-    actual = {name: _column(ports, name, e.exit_port, e.exit_row) for name in ("src", "dst", "sport", "dport", "ttl")}
+    actual = {name: column(ports, name, e.exit_port, e.exit_row) for name in ("src", "dst", "sport", "dport", "ttl")}
     wrong = {
         "src": (actual["src"] != v.src).any(axis=1),
         "dst": (actual["dst"] != v.dst).any(axis=1),
         "sport": (actual["sport"] != v.sport) & (e.traffic.fragment < 2),
         "dport": (actual["dport"] != v.dport) & (e.traffic.fragment < 2),
-        "ttl": actual["ttl"] != v.ttl,
+        "ttl": (actual["ttl"] != v.ttl) & ~any_ttl(behavior, e.traffic),
         "side": e.exit_port != v.side,
     }
+    size, free = sizes(behavior, e.traffic, v, stated(ports, e.port, e.row))
+    actual["mss"], actual["size"] = stated(ports, e.exit_port, e.exit_row), size
+    cut = (column(ports, "flags", e.port, e.row) | column(ports, "flags", e.exit_port, e.exit_row)) & int(Flag.SHORT) != 0
+    wrong["mss"] = np.where(free, (actual["mss"] > size) | (actual["mss"] == 0), actual["mss"] != size) & (e.exit_port == v.side) & ~cut
     error = e.traffic.kind == ERROR
     plain = (e.traffic.kind == 0) | (e.traffic.kind == 255) | error
     wrong["sport"] &= ~plain
     wrong["dport"] &= ~plain
     changed = {name: wrong[name] & seen & out for name in FIELDS}
     quoted = _quoted(ports, e)
-    for name, column in (("src", "quoted.src"), ("sport", "quoted.sport"), ("dst", "quoted.dst"), ("dport", "quoted.dport")):
+    for name, said in (("src", "quoted.src"), ("sport", "quoted.sport"), ("dst", "quoted.dst"), ("dport", "quoted.dport")):
         expected = getattr(inner, name)[np.maximum(e.traffic.quote, 0)] if len(inner) else getattr(v, name)
         differs = (quoted[name] != expected).reshape(len(v), -1).any(axis=1)
-        changed[column] = differs & seen & out & error & quoted["known"]
+        changed[said] = differs & seen & out & error & quoted["known"]
     missing = out & ~seen
     # Where the other capture had not begun or was over, an absence says nothing.
     begin, end = window(crossing)
@@ -260,16 +266,6 @@ def _routed(address: Array) -> bool:
     return not (value.is_multicast or value.is_link_local or value == ipaddress.IPv4Address(0xFFFFFFFF))
 
 
-def _column(ports: tuple[Port, Port], name: str, port: Array, row: Array) -> Array:
-    """A column of the frames as they left; zero where they were not seen."""
-    sample = getattr(ports[0].packets, name)
-    out = np.zeros((len(row), *sample.shape[1:]), sample.dtype)
-    for number, p in enumerate(ports):
-        mine = (port == number) & (row >= 0)
-        out[mine] = getattr(p.packets, name)[row[mine]]
-    return out
-
-
 def _quoted(ports: tuple[Port, Port], e: Entered) -> dict[str, Array]:
     """The packet quoted in each frame as it left, where that is readable."""
     n = len(e.row)
@@ -337,7 +333,8 @@ def _difference(
     elif name == "side":
         expected, observed = Side(int(v.side[i])).name.lower(), Side(int(e.exit_port[i])).name.lower()
     else:
-        expected, observed = _said(getattr(v, str(name))[i]), _said(actual[str(name)][i])
+        wanted = getattr(v, str(name))[i] if name != "mss" else actual["size"][i]
+        expected, observed = _said(wanted), _said(actual[str(name)][i])
         if v.choice[i] == int(Choice.REFUSED):
             expected += " or another that is allowed"
     c = int(ports[at].conversation[row])

@@ -26,6 +26,11 @@ IP, HAS_PORTS, QUOTE, ICMP, IN_QUERY, FRAGMENT, SHORT, TCP, UDP = (
 QUERIES = {(1, 8): 2, (1, 0): 3, (1, 13): 4, (1, 14): 5, (1, 15): 6, (1, 16): 7, (1, 17): 8, (1, 18): 9, (58, 128): 2, (58, 129): 3}
 """`kind` of the ICMP types that ask and answer (RFC 792, 950, 4443)."""
 SYN, ACK = 2, 16
+TCP_NUMBER = 6
+FEWEST = 3
+"""TCP connections, all ended by the box, that show that it ends every one."""
+MOST_FALL = 64
+"""No box takes more of a TTL."""
 
 
 @dataclass
@@ -103,6 +108,7 @@ def entered(crossing: Crossing) -> Entered:
     row = [f.here, f.there]
     ttl, when = (_both(ports, "ttl", port, row), [_pick(times, port[k], row[k]) for k in (0, 1)])
     fall = ttl[0].astype(np.int64) - ttl[1]
+    fall[np.abs(fall) > MOST_FALL] = 0  # set anew, by a box that makes packets of its own
     outward = crossing.matches.outward[f.match].astype(np.int64) * np.where(here.reverse[f.here] == 1, -1, 1)
     outward[(here.packets.flags[f.here] & QUOTE) != 0] = 0
     later = np.sign(when[1] - when[0])
@@ -165,6 +171,10 @@ def _ended(crossing: Crossing) -> tuple[Array, Array]:
     over = m.ended == 1
     both = (np.zeros(len(crossing.here.conversations) + 1, bool), np.zeros(len(crossing.there.conversations) + 1, bool))
     both[0][m.here[over]], both[1][m.there[over]] = True, True
+    tcp = crossing.here.conversations.proto[m.here] == TCP_NUMBER
+    if int(over.sum()) >= FEWEST and over[tcp].all():  # then it ends those, too, that only one side shows
+        for ended, p in zip(both, (crossing.here, crossing.there), strict=True):
+            ended[:-1] |= p.conversations.proto == TCP_NUMBER
     return both
 
 

@@ -94,7 +94,7 @@ def forecast(port: Port, behavior: NatBehavior, model: Callable[[NatBehavior], N
     who = behind(port, behavior.inside)
     notes = [who.says]
     p = port.packets
-    born = who.answers & (p.ttl.astype(np.int64) + (0 if behavior.ttl_new else behavior.ttl_step) > MOST_TTL)
+    born = who.answers & (p.ttl.astype(np.int64) + (0 if behavior.ttl_new else max(behavior.ttl_fall(1), 0)) > MOST_TTL)
     who.answers &= ~born  # nothing that passed the box has such a TTL: it speaks for itself
     who.stays |= born
     if not behavior.addresses:
@@ -315,7 +315,7 @@ def _aimed(port: Port, every: Array, inward: Array, before: Played, forwarded: t
     traffic.hint[told], traffic.hint_port[told] = v.src[source[told]], v.sport[source[told]]
     traffic.hint_kind[told] = int(Hint.SEEN)
     traffic.side[inward] = 1
-    traffic.ttl[inward] = np.minimum(traffic.ttl[inward].astype(np.int64) + (0 if b.ttl_new else b.ttl_step), 255)
+    traffic.ttl[inward] = np.minimum(traffic.ttl[inward].astype(np.int64) + (0 if b.ttl_new else max(b.ttl_fall(1), 0)), 255)
     error = traffic.kind == ERROR
     mine = np.flatnonzero(inward & (source >= 0) & ~error)
     traffic.src[mine], traffic.dst[mine], traffic.proto[mine] = v.dst[source[mine]], v.src[source[mine]], v.proto[source[mine]]

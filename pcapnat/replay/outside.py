@@ -57,7 +57,7 @@ def forecast_outside(port: Port, behavior: NatBehavior) -> Forecast:
     traffic, quotes = traffic_of((port,), np.zeros(len(rows), np.int64), rows, port.packets.time_ns[rows])
     inward = who.answers[rows]
     traffic.side[inward] = 1
-    step = 0 if behavior.ttl_new else behavior.ttl_step
+    step = 0 if behavior.ttl_new else max(behavior.ttl_fall(0), 0)
     traffic.ttl[~inward] = np.minimum(traffic.ttl[~inward].astype(np.int64) + step, 255)
     mine = np.flatnonzero(~inward & (traffic.kind != ERROR))
     traffic.hint[mine], traffic.hint_port[mine], traffic.hint_kind[mine] = traffic.src[mine], traffic.sport[mine], int(Hint.SEEN)

@@ -18,6 +18,7 @@ from ..nat.behavior import Filtering, NatBehavior, Static, protocol
 from .compare import FIELDS, window
 from .entered import Entered, completed, entered
 from .forecast import outsides
+from .leaving import any_ttl, sizes, stated
 
 STATES = {
     NEW: "new",
@@ -163,6 +164,7 @@ def _steps(found: Trace, e: Entered, i: int, ports: tuple[Port, Port]) -> None:
         found.steps.append(Step("TTL", "ends here" if ends else "enough", falls + (f": {found.reason.value}" if ends else "")))
     if found.disposition in (Disposition.TRANSLATED, Disposition.FORWARDED):
         found.expected = _head(int(v.side[0]), v, 0, int(t.kind[i]))
+        _segment(found, e, i, v, ports)
         changed = "translated" if found.disposition is Disposition.TRANSLATED else "as it came"
         says = f"leaves {Side(int(v.side[0])).name.lower()} as {found.expected}"
         if t.kind[i] == ERROR:
@@ -175,7 +177,18 @@ def _steps(found: Trace, e: Entered, i: int, ports: tuple[Port, Port]) -> None:
     else:
         found.steps.append(Step("output", "none", "nothing leaves"))
         found.says = f"{'for the box itself' if found.disposition is Disposition.LOCAL else 'dropped'}: {found.reason.value}"
-    _compare(found)
+    _compare(found, bool(any_ttl(found.behavior, t.part(i, i + 1))[0]))
+
+
+def _segment(found: Trace, e: Entered, i: int, v: Verdicts, ports: tuple[Port, Port]) -> None:
+    """The segment size of a SYN, if a clamp lowers it or it left with another than the model has."""
+    came, left = (int(stated(ports, at[i : i + 1], row[i : i + 1])[0]) for at, row in ((e.port, e.row), (e.exit_port, e.exit_row)))
+    size, free = (int(a[0]) for a in sizes(found.behavior, e.traffic.part(i, i + 1), v, np.array([came])))
+    if size != came or free:
+        says = f"{came} bytes on arrival, {f'at most {size}' if free else size} on leaving"
+        found.steps.append(Step("segment size", "to path MTU" if free else "lowered", says))
+    if found.seen is not None and (not 0 < left <= size if free and size else left != size):
+        found.differs.append(("mss", str(size), str(left)))
 
 
 def _lookup(found: Trace, looked: Tuple | None, before: dict[int, Session], now: int, t: Traffic, i: int, number: int) -> Session | None:
@@ -299,10 +312,12 @@ def _observed(found: Trace, e: Entered, i: int, ports: tuple[Port, Port]) -> Non
     found.seen = _head(port, p, row, int(e.traffic.kind[i]), int(e.traffic.fragment[i]), e.traffic, i)
 
 
-def _compare(found: Trace) -> None:
+def _compare(found: Trace, any_ttl: bool) -> None:
     if found.expected is None or found.seen is None:
         return
     for name in FIELDS:
+        if name == "mss" or (name == "ttl" and any_ttl):
+            continue
         if name != "side" and "port" in name and -1 in (getattr(found.expected, name), getattr(found.seen, name)):
             continue
         expected, seen = getattr(found.expected, name), getattr(found.seen, name)

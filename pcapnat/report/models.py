@@ -8,7 +8,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ..nat.behavior import NatBehavior, PortRange, Source, Static
+from ..nat.behavior import MssClamp, NatBehavior, PortRange, Source, Static
 from ..nat.filters import Filter
 from ..nat.presets import Preset
 from .words import Section
@@ -71,7 +71,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Filter):
         return str(value)
-    if isinstance(value, PortRange | Static | Source):
+    if isinstance(value, PortRange | Static | Source | MssClamp):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     return value
 

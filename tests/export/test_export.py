@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pcapnat import Point, analyze
 from pcapnat.cli import cli
 from pcapnat.export import Site, captured, iptables, model_text, nft, powershell, unknown
-from pcapnat.nat.behavior import Hairpin, Mapping, NatBehavior, Pooling, PortChoice, PortRange, Static
+from pcapnat.nat.behavior import Hairpin, Mapping, MssClamp, NatBehavior, Pooling, PortChoice, PortRange, Static
 from pcapnat.nat.custom import FIELDS, behavior
 from pcapnat.nat.presets import PRESETS
 from pcapnat.terms import Finding, PcapnatError
@@ -72,6 +72,9 @@ v4 = st.integers(0x01000000, 0xDFFFFFFF).map(lambda n: str(ipaddress.IPv4Address
 v6 = st.integers(0x2 << 124, 0x3FFF << 112).map(lambda n: str(ipaddress.IPv6Address(n)))
 spans = st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(lambda p: (min(p), max(p)))
 port_ranges = st.builds(lambda a, b: PortRange(*a, *b), spans, st.sampled_from(((0, 65535), (0, 1023), (1024, 65535))))
+clamps = st.builds(
+    MssClamp, st.integers(0, 65535), st.sampled_from(("", "inside", "outside")), st.sampled_from((0, 4, 6)), st.integers(0, 99)
+)
 
 
 @st.composite
@@ -105,7 +108,9 @@ def value(name: str, kind: Any) -> st.SearchStrategy[Any]:
         "block_size": st.integers(1, 65536),
         "blocks_per_host": st.integers(1, 65536),
         "ports_per_host": st.integers(0, 1 << 20),
-        "ttl_step": st.integers(0, 64),
+        "ttl_step": st.integers(-1, 64),
+        "ttl_step_inbound": st.none() | st.integers(-1, 64),
+        "mss": st.lists(clamps, max_size=2).map(tuple),
         "ttl_new": st.integers(0, 255),
         "table_size": st.integers(0, 1 << 40),
     }
@@ -168,6 +173,7 @@ def test_what_no_language_says_is_named() -> None:
     other: dict[str, Any] = {
         "port_attempts": 7, "icmp_range": (1, 9), "parity": True, "blocks_per_host": 3, "ports_per_host": 5, "ttl_step": 2, "ttl_new": 64,
         "refresh_outbound": False, "tcp_machine": None, "portless": None, "icmp_queries": False, "icmp_errors": False, "fragments": None,
+        "ttl_step_inbound": 0, "mss": (MssClamp(1400),),
     }  # fmt: skip
     for language, base in ((nft, "linux-masquerade"), (iptables, "linux-masquerade"), (powershell, "winnat")):
         own = PRESETS[base].behavior
