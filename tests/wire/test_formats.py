@@ -480,3 +480,20 @@ for i in range(0, len(data), 700):
             done = subprocess.run([sys.executable, "-m", "pcapnat", "info", "-", "--format", "json"], stdin=process.stdout,
                                   capture_output=True, check=True, timeout=60)
         assert json.loads(done.stdout)["frames"] == 30
+
+
+def test_gzip_damaged_check_loses_nothing(tmp_path: Path) -> None:
+    """A wrong checksum behind the data is told, and every frame before it is there."""
+    from pcapnat.wire.source import Unpacked
+
+    data = bytes(range(256)) * 300
+    packed = bytearray(gzip.compress(data))
+    packed[-6] ^= 1
+    file = tmp_path / "damaged.gz"
+    file.write_bytes(packed)
+    with file.open("rb") as opened:
+        unpacked = Unpacked(opened, b"", "gzip")
+        found = b"".join(iter(lambda: unpacked.read(1 << 16), b""))
+    assert found == data
+    assert unpacked.problem is not None
+    assert "incorrect data check" in unpacked.problem
