@@ -4,6 +4,7 @@ The rooms, from the top; imports go down only:
 
     cli          commands: parse, one library call, print
     pipeline     the rooms in order
+    reading      the rooms in order, for one capture by itself
     report       an Analysis becomes text
     analysis     the record of everything known about the boxes
     replay       a model plays the part of the box, and what it says is compared with what was seen
@@ -57,13 +58,13 @@ _WHERE = {
     "Port": "flow",
     "Selection": "terms",
     "analyze": "pipeline",
-    "conversations": "pipeline",
+    "conversations": "reading",
     "cross": "flow",
     "mappings": "nat",
     "observe": "flow",
     "preset": "nat.presets",
     "read": "wire",
-    "show": "pipeline",
+    "show": "reading",
     "sockets": "flow",
     "translations": "nat",
 }

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .config import Truth
-from .flow import Crossing, Delay, Picked, Port, Sockets
+from .flow import Crossing, Delay, Port, Sockets
 from .message import Messages
 from .nat import Behind, Collisions, HostPorts, Inferred, Judged, Likely, Mappings, PortLoad, PortUse, Presence, Translations
 from .replay import Forecast, Replay, Trace, WhatIf, Written
 from .replay.send import Sent
 from .table import Array
 from .terms import Clock, Finding
-from .wire import Capture, Checksum, Row, View
 
 
 @dataclass
@@ -117,27 +116,3 @@ class Traced:
     def names(self) -> tuple[str, str]:
         """What the points are called."""
         return self.crossing.here.name, self.crossing.there.name
-
-
-@dataclass
-class Shown:
-    """One frame, its checksums, and the comparison with the witnesses that were heard (rows; views by the witness's name).
-
-    wireshark_number: the frame's number there, where it is known to be another than here.
-    """
-
-    picked: Picked
-    checksums: list[Checksum]
-    wireshark_number: int | None = None
-    rows: list[Row] = field(default_factory=list)
-    views: dict[str, View] = field(default_factory=dict)
-
-
-@dataclass
-class Show:
-    """Some frames of a capture, ascending. witnesses: those that were asked; absent: why one of them says nothing at all."""
-
-    capture: Capture
-    frames: list[Shown]
-    witnesses: tuple[str, ...] = ()
-    absent: dict[str, str] = field(default_factory=dict)

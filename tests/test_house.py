@@ -30,6 +30,7 @@ FLOOR = {
     "replay": 6.5,
     "analysis": 7,
     "report": 9,
+    "reading": 9.5,
     "pipeline": 10,
     "cli": 11,
     "__init__": 11,

@@ -21,10 +21,10 @@ def info(file: str, style: str, write: str | None, via: str | None) -> None:
     Example:
       pcapnat info capture.pcapng --format json
     """
-    from .. import pipeline, report
+    from .. import reading, report
 
     told = Progress()
-    capture = pipeline.inspect(file, told.say, told, via)
+    capture = reading.inspect(file, told.say, told, via)
     told.done()
     put(report.info_json(capture) if style == "json" else report.terminal(report.info_sections(capture), coloured(write)), write)
 
@@ -43,10 +43,10 @@ def conversations(file: str, style: str, write: str | None, limit: int, via: str
     Example:
       pcapnat conversations capture.pcapng --limit 0
     """
-    from .. import pipeline, report
+    from .. import reading, report
 
     told = Progress()
-    capture, found, speech = pipeline.conversations(file, told.say, told, via, selection)
+    capture, found, speech = reading.conversations(file, told.say, told, via, selection)
     told.done()
     put(
         report.conversations_json(found, file, capture.problems, capture.notes, speech)
@@ -70,10 +70,10 @@ def sockets(file: str, style: str, write: str | None, limit: int, via: str | Non
     Example:
       pcapnat sockets capture.pcap
     """
-    from .. import flow, pipeline, report
+    from .. import flow, reading, report
 
     told = Progress()
-    capture, found, speech = pipeline.conversations(file, told.say, told, via, selection)
+    capture, found, speech = reading.conversations(file, told.say, told, via, selection)
     told.done()
     ends, heard = flow.sockets(found), flow.heard(found, speech.topics)
     put(
@@ -102,9 +102,9 @@ def show(file: str, frames: tuple[str, ...], witness: bool, size: int, style: st
       pcapnat show capture.pcapng 7
       pcapnat show capture.pcapng 1-3 250 --witness
     """
-    from .. import pipeline, report
+    from .. import reading, report
 
     told = Progress()
-    found = pipeline.show(file, parse_frames(frames), told.say, told, via, witness)
+    found = reading.show(file, parse_frames(frames), told.say, told, via, witness)
     told.done()
     put(report.show_json(found, size) if style == "json" else report.terminal(report.frame_sections(found, size), coloured(write)), write)

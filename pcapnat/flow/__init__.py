@@ -13,6 +13,7 @@ from .path import Paths, paths
 from .pick import Membership, Picked, batch_rows, pick
 from .port import Port
 from .selected import tracker_for
+from .shown import Show, Shown
 from .socket import Sockets, heard, sockets
 from .split import split
 
@@ -28,6 +29,8 @@ __all__ = [
     "Paths",
     "Picked",
     "Port",
+    "Show",
+    "Shown",
     "Sockets",
     "Tracker",
     "batch_rows",

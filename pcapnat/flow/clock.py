@@ -79,6 +79,8 @@ def stepped(t: Travel, start_ns: int) -> tuple[Clock, list[Step]]:
     """The clock, and where it was set, if that explains what no line does."""
     clock = compare(*t[:3], start_ns)
     found: list[Step] = []
+    if not clock.notes or not clock.uncertainty_ns:
+        return clock, found
     order = np.argsort(t.there_row, kind="stable")
     t = Travel(*(column[order] for column in t))
     first = clock

@@ -11,7 +11,7 @@ from ..wire import Batch
 from . import life as t
 from .parts import LEFT, PARTS
 from .tcp import histories, states
-from .track import FRESH, TOTAL, TOTALS, spread, track
+from .track import FRESH, TOTAL, TOTALS, hash_ahead, spread, track
 
 PROTOCOLS = {
     1: "icmp",
@@ -106,17 +106,26 @@ class Tracker:
         self._life = np.zeros((rows, t.LIFE), np.int64)
         self._totals = np.zeros(TOTALS, np.int64)
         self._parts = np.zeros((PARTS, 4), np.int64)
-        self._hashes = np.zeros(0, np.int64)
+        self._hashes = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self.conversation = np.zeros(0, np.int32)
         """Conversation of each row of the last batch, -1 for none. Numbers are those before `finish` drops empty ones."""
         self.reverse = np.zeros(0, np.uint8)
         self.about = np.zeros(0, np.int32)
         self._fresh = np.zeros(0, np.int32)
 
+    def hash(self, batch: Batch) -> None:
+        """What `feed` needs of a batch and can be made beside it, while the one before is being fed."""
+        first, other = self._hashes
+        if len(first) < batch.count:
+            first = np.zeros(max(batch.count, len(other)), np.int64)
+        hash_ahead(batch.packets, batch.count, SEED, first)
+        batch.hashes, self._hashes = first, (other, first)
+
     def feed(self, batch: Batch) -> None:
         """Take up the next frames."""
+        if batch.hashes is None:
+            self.hash(batch)
         if len(self.conversation) < batch.count:
-            self._hashes = np.zeros(batch.count, np.int64)
             self.conversation, self.reverse = np.zeros(batch.count, np.int32), np.zeros(batch.count, np.uint8)
             self._fresh = np.zeros(batch.count, np.int32)
         if len(self.about) < batch.quotes:
@@ -137,7 +146,7 @@ class Tracker:
             self._keys,
             self._life,
             self._totals,
-            self._hashes,
+            batch.hashes,
             self.conversation,
             self.reverse,
             self.about,

@@ -83,31 +83,25 @@ def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple
         state[k.TIMED], state[k.OFFSET], state[k.PPB], state[k.START] = 1, clock.offset_ns, clock.drift_ppb, here.first_ns
     one, other = members
 
+    order, middle = _halves(rows)
+    matched = rows[0][order], rows[1][order], flip[order], number[order]
+
     def some(first: int, last: int) -> None:
-        k.align(here.packets, there.packets, rows[0], rows[1], flip, number, first, last, one.start, one.order, other.start, other.order,
+        k.align(here.packets, there.packets, *matched, first, last, one.start, one.order, other.start, other.order,
                 one.reverse, other.reverse, found.mate_here, found.mate_there, found.how_here, found.how_there, found.match,
                 state.copy())  # fmt: skip
 
-    middle = _border(rows)
     together(partial(some, 0, middle), partial(some, middle, len(flip)))
     return found
 
 
-def _border(rows: tuple[Array, Array]) -> int:
-    """About the middle of the matches, where no conversation is in matches on both sides of it."""
-    n = len(rows[0])
-    if n < 2:
-        return n
-    seen = [np.maximum.accumulate(_last_use(r))[:-1] for r in rows]
-    free = np.flatnonzero((seen[0] <= np.arange(n - 1)) & (seen[1] <= np.arange(n - 1))) + 1
-    return int(free[np.argmin(np.abs(free - n // 2))]) if len(free) else n
-
-
-def _last_use(rows: Array) -> Array:
-    """(n,) the last place in the list where each place's number stands."""
-    last = np.zeros(int(rows.max()) + 1, np.int64)
-    last[rows] = np.arange(len(rows))  # of equal ones, the last is kept
-    return np.asarray(last[rows])
+def _halves(rows: tuple[Array, Array]) -> tuple[Array, int]:
+    """The matches in an order, and where it may be cut: no conversation is in matches on both sides. Such as share one stay in order."""
+    shared = np.zeros(len(rows[0]), bool)
+    for side in rows:
+        shared |= np.bincount(side)[side] > 1
+    order = np.concatenate([np.flatnonzero(shared), np.flatnonzero(~shared)])
+    return order, max(int(shared.sum()), len(order) // 2)
 
 
 def frame_pairs(aligned: Aligned) -> FramePairs:

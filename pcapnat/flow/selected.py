@@ -36,6 +36,10 @@ class SelectedTracker:
         self.about: Array = np.zeros(0, np.int32)
         self.stray_fragments = 0
 
+    def hash(self, batch: Batch) -> None:
+        """As Tracker.hash: frames that are left out later do no harm."""
+        self._here.hash(batch)
+
     def feed(self, batch: Batch) -> None:
         """Take up the next frames; those that are left out are made nothing of in the batch."""
         picked = batch.picked or Meant(None, None)

@@ -52,7 +52,7 @@ USED = 1 << 62
 # Masking an index that cannot be negative tells the compiler so; it then leaves out Python's handling of negative
 # indices, which would cost an addition and a choice at each of some sixty array accesses a frame.
 STEP = 512
-"""Frames hashed ahead of their look-up: enough for the memory reads to overlap, few enough to stay in the L1 cache."""
+"""Frames whose places are fetched ahead of their look-up: enough for the memory reads to overlap, few enough to stay in the L1 cache."""
 
 
 @inner
@@ -165,22 +165,32 @@ def carry(life: Any, keys: Any, c: int, sh: int, sl: int, there: int, size: int,
     return d
 
 
-@inner
-def look_ahead(p: Any, start: int, stop: int, slots: Any, mask: int, seed: int, life: Any, totals: Any, hashes: Any) -> None:
-    """All hashes first, touching each one's slot and then its row: the memory reads overlap instead of waiting for one another."""
-    touched = 0
-    for k in range(stop - start):
-        i = (start + k) & LOW32
-        flags = p.flags[i]
-        if flags & IP:
-            h = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i], seed)
-            hashes[k] = h
-            touched += slots[h & mask] & 1
+@kernel(p=Packets, count="int", seed="int", hashes="i8")
+def hash_ahead(p: Any, count: int, seed: int, hashes: Any) -> int:
+    """The hashes of rows 0..count-1, -1 for what is no IP packet; returns their number.
+
+    They need no table, so that they can be made beside `track`.
+    """
+    for i in range(count):
+        if p.flags[i] & IP:
+            hashes[i] = place(p.src[i, 0], p.src[i, 1], p.sport[i], p.dst[i, 0], p.dst[i, 1], p.dport[i], p.proto[i], seed)
         else:
-            hashes[k] = -1
-    for k in range(stop - start):
-        if hashes[k] >= 0:
-            word = slots[hashes[k] & mask]
+            hashes[i] = -1
+    return count
+
+
+@inner
+def look_ahead(start: int, stop: int, slots: Any, mask: int, life: Any, totals: Any, hashes: Any) -> None:
+    """Touch each frame's slot and then its row: the memory reads overlap instead of waiting for one another."""
+    touched = 0
+    for i in range(start, stop):
+        h = hashes[i & LOW32]
+        if h >= 0:
+            touched += slots[h & mask] & 1
+    for i in range(start, stop):
+        h = hashes[i & LOW32]
+        if h >= 0:
+            word = slots[h & mask]
             if word:
                 c = word & LOW32
                 touched += life[c, TUPLE] + life[c, SIDE_A + NEXT] + life[c, SIDE_B + NEXT]
@@ -283,7 +293,7 @@ def follow(
         else:
             there = proto << 8
             back = there
-        h = hashes[k]
+        h = hashes[i]
         c, d, j = find(slots, mask, h, keys, life, p.src[i, 0], p.src[i, 1], p.dst[i, 0], p.dst[i, 1], there, back)
         bits = signed(p.tcp_flags[i])
         if c >= 0 and flags & TCP and bits & 0x12 == 2:
@@ -365,7 +375,7 @@ def track(
     about: Any,
     fresh: Any,
 ) -> int:
-    """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read.
+    """Give rows 0..count-1 of p their conversation (-1: none) and direction; returns the rows of q read. hashes: of `hash_ahead`.
 
     about: conversation that a quoted packet belongs to. parts: fragmented datagrams. carriers: 1 to count the UDP
     conversations around packets in tunnels, too. fresh: rows with the first data of an end of a conversation. There must be
@@ -379,7 +389,7 @@ def track(
         stop = start + STEP
         if stop > count:
             stop = count
-        look_ahead(p, start, stop, slots, mask, seed, life, totals, hashes)
+        look_ahead(start, stop, slots, mask, life, totals, hashes)
         quote, outer = follow(p, start, stop, first_row, q, quote, o, outer, outers, carriers, parts, slots, mask, seed, keys, life,
                               totals, hashes, conversation, reverse, about, fresh)  # fmt: skip
     if totals[LEFT] != waiting:

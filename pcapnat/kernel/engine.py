@@ -150,11 +150,11 @@ def prepare(frames: int, say: Callable[[str], None] | None = None) -> str:
         return "plain"
     from . import native as made
 
-    if not made.ready(KERNELS, INNER):
+    if not made.ready(KERNELS):
         if wish != "native" and frames < PLAIN_WHEN_NOT_READY:
             return "plain"
         if say:
-            say("preparing: compiling the packet kernels for this machine, once (about 40 seconds)")
+            say("preparing: compiling the packet kernels for this machine, once (20 to 40 seconds)")
     made.load(KERNELS, INNER)
     return "native"
 

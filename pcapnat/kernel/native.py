@@ -1,10 +1,11 @@
-# mypy: disable-error-code="untyped-decorator,arg-type,assignment"
+# mypy: disable-error-code="untyped-decorator,arg-type,assignment,attr-defined"
 """Machine code for the kernels: made by Numba once, kept as an object file, loaded by llvmlite.
 
 Numba's own cache needs Numba imported (0.3 s) and its wrappers rebuilt (0.25 s) at every start. Our kernels allocate
 nothing and raise nothing, so the object file depends on nothing but the C library's memory functions, and llvmlite
-alone (0.05 s) can load it. The file's name carries a hash of everything the code depends on (our sources, versions,
-the processor and its features); a file that does not match its own checksum is made again.
+alone (0.05 s) can load it. Each kernel has a file of its own, so that a command needs those of the rooms it uses only; its name
+carries a hash of everything the code depends on (the sources of what it calls, versions, the processor and its
+features); a file that does not match its own checksum is made again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import making, primitives
-from .making import packed, parts, unpacked
 from .primitives import MIX_A, MIX_B
 from .threads import cores
 
@@ -60,24 +60,35 @@ def _numba_version() -> str:
     return Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")
 
 
-def _file(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> Path:
+@cache
+def _machine() -> bytes:
+    """All that machine code depends on besides its sources."""
     import llvmlite
     import llvmlite.binding as llvm
 
-    seen = hashlib.sha256()
-    for name in sorted(
-        {f.__code__.co_filename for f in [k.function for k in kernels] + inners} | {__file__, primitives.__file__, making.__file__}
-    ):
-        seen.update(Path(name).read_bytes())
-    # Column layouts live in the table classes, and constants (marks, for one) may be imported: neither is in the kernels' files.
-    seen.update(repr([k.params for k in kernels]).encode())
-    for function in [k.function for k in kernels] + inners:
-        names = {n: function.__globals__.get(n) for n in function.__code__.co_names}
-        seen.update(repr(sorted((n, v) for n, v in names.items() if isinstance(v, int | float | tuple))).encode())
     features = ",".join(f"{k}={v}" for k, v in sorted(llvm.get_host_cpu_features().items()))
-    for part in (sys.version, sysconfig.get_platform(), _numba_version(), llvmlite.__version__, llvm.get_host_cpu_name(), features):
-        seen.update(part.encode() + b"\0")
-    return cache_dir() / f"kernels-{seen.hexdigest()[:24]}.o"
+    parts = sys.version, sysconfig.get_platform(), _numba_version(), llvmlite.__version__, llvm.get_host_cpu_name(), features
+    return "\0".join(parts).encode() + b"".join(Path(name).read_bytes() for name in (__file__, primitives.__file__))
+
+
+def _files(kernels: list[Kernel]) -> dict[str, Path]:
+    """Where the machine code of each kernel is kept, by its name."""
+    sources: dict[str, bytes] = {}
+    folder, known = cache_dir(), hashlib.sha256(_machine())
+    found = {}
+    for k in kernels:
+        seen = known.copy()
+        # Column layouts live in the table classes, and constants (marks, for one) may be imported: neither is in the functions' files.
+        seen.update(repr(k.params).encode())
+        for function in sorted(making.reached(k), key=lambda f: (f.__module__, f.__qualname__)):
+            name = function.__code__.co_filename
+            if name not in sources:
+                sources[name] = hashlib.sha256(Path(name).read_bytes()).digest()
+            names = {n: function.__globals__.get(n) for n in function.__code__.co_names}
+            seen.update(sources[name])
+            seen.update(repr(sorted((n, v) for n, v in names.items() if isinstance(v, int | float | tuple))).encode())
+        found[k.name] = folder / f"{k.name}-{seen.hexdigest()[:24]}.o"
+    return found
 
 
 def _stored(path: Path) -> bytes | None:
@@ -88,20 +99,20 @@ def _stored(path: Path) -> bytes | None:
     return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
 
 
-def ready(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> bool:
-    """Whether machine code for exactly these kernels lies in the cache."""
-    return _stored(_file(kernels, inners)) is not None
+def ready(kernels: list[Kernel]) -> bool:
+    """Whether machine code for all these kernels lies in the cache."""
+    return all(_stored(path) is not None for path in _files(kernels).values())
 
 
 def load(kernels: list[Kernel], inners: list[Callable[..., Any]]) -> None:
-    """Give every kernel its machine code, compiling when the cache has none (a cache that cannot be written is no error)."""
-    path = _file(kernels, inners)
-    code = _stored(path)
-    if code is None:
-        code = packed(parts(kernels, lambda some: compiled(some, inners), cores()))
-        with suppress(OSError):
-            _keep(path, hashlib.sha256(code).digest() + code)
-    _link(kernels, code)
+    """Give every kernel its machine code, compiling what the cache does not have (a cache that cannot be written is no error)."""
+    paths = _files(kernels)
+    code = {name: data for name, path in paths.items() if (data := _stored(path)) is not None}
+    made = making.objects([k for k in kernels if k.name not in code], lambda k: compiled(k, inners), cores())
+    with suppress(OSError):
+        for name, data in made.items():
+            _keep(paths[name], hashlib.sha256(data).digest() + data)
+    _link(kernels, [*code.values(), *made.values()])
 
 
 def _keep(path: Path, data: bytes) -> None:
@@ -115,22 +126,22 @@ def _keep(path: Path, data: bytes) -> None:
             os.unlink(new.name)
             raise
     # Every version leaves a file behind: the last few are kept, for environments that share the cache.
-    files = sorted(path.parent.glob("kernels-*.o"), key=lambda file: file.stat().st_mtime)
+    files = sorted(path.parent.glob(path.name.rpartition("-")[0] + "-*.o"), key=lambda file: file.stat().st_mtime)
     for old in files[:-KEPT]:
         old.unlink(missing_ok=True)
 
 
-KEPT = 8
+KEPT = 4
 
 
-def _link(kernels: list[Kernel], code: bytes) -> None:
+def _link(kernels: list[Kernel], code: Iterable[bytes]) -> None:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    for part in unpacked(code):
+    for part in code:
         engine.add_object_file(llvm.ObjectFileRef.from_data(part))
     engine.finalize_object()
     _engines.append(engine)
@@ -155,53 +166,47 @@ def _caller(function: Any) -> Callable[[int], int]:
     return call
 
 
-def compiled(kernels: Iterable[Kernel], inners: list[Callable[..., Any]]) -> bytes:
-    """An object file with a function for each kernel, made by Numba here and now; nothing for no kernels."""
-    import llvmlite.binding as llvm
-    import numba
-    from numba.core import types
-    from numba.core.registry import cpu_target
+@cache
+def _teach(inners: tuple[Callable[..., Any], ...]) -> None:
+    """Make Numba know the primitives, and what kernels call."""
     from numba.extending import register_jitable
 
     _teach_primitives()
     for function in inners:
         register_jitable(**{**OPTIONS, **NO_WRAPPERS, "forceinline": not getattr(function, "cold", False)})(function)
-    whole: Any = None
-    for k in kernels:
-        entry = _entry(k)
-        compiled = numba.njit(**NO_WRAPPERS, **OPTIONS)(entry)
-        result = _result(compiled, types)
-        module = llvm.parse_assembly(str(result._asdict()["library"]._final_module))
-        for function in module.functions:
-            if function.name == result.fndesc.llvm_func_name:
-                function.name = f"pcapnat_{k.name}"
-                function.linkage = llvm.Linkage.external
-            elif not function.is_declaration:
-                function.linkage = llvm.Linkage.internal
-        for variable in module.global_variables:
-            if not variable.is_declaration:
-                variable.linkage = llvm.Linkage.internal
-        whole = module if whole is None else whole
-        if whole is not module:
-            whole.link_in(module)
-    if whole is None:
-        return b""
-    machine = cpu_target.target_context.codegen()._tm
-    text = str(whole)
+
+
+def compiled(k: Kernel, inners: list[Callable[..., Any]]) -> bytes:
+    """An object file with a kernel's function, made by Numba here and now."""
+    import llvmlite.binding as llvm
+    import numba
+    from numba.core import types
+    from numba.core.registry import cpu_target
+
+    _teach(tuple(inners))
+    made = numba.njit(**NO_WRAPPERS, **OPTIONS)(_entry(k))
+    signature = (types.CPointer(types.int64),)
+    made.compile(signature)
+    result = made.overloads[signature]
+    module = llvm.parse_assembly(str(result._asdict()["library"]._final_module))
+    for function in module.functions:
+        if function.name == result.fndesc.llvm_func_name:
+            function.name = f"pcapnat_{k.name}"
+            function.linkage = llvm.Linkage.external
+        elif not function.is_declaration:
+            function.linkage = llvm.Linkage.internal
+    for variable in module.global_variables:
+        if not variable.is_declaration:
+            variable.linkage = llvm.Linkage.internal
+    text = str(module)
     foreign = {
-        f.name for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.") and text.count(f"@{f.name}(") > 1
+        f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.") and text.count(f"@{f.name}(") > 1
     } - LIBC
     if foreign:
         raise RuntimeError(f"kernels need {sorted(foreign)}: they may not allocate or raise")
     if " double " in text:  # signed and unsigned 64-bit met in one expression or variable, and Numba chose float64
         raise RuntimeError("kernels compute with floats: an unsigned value needs signed()")
-    return bytes(machine.emit_object(whole))
-
-
-def _result(compiled: Any, types: Any) -> Any:
-    signature = (types.CPointer(types.int64),)
-    compiled.compile(signature)
-    return compiled.overloads[signature]
+    return bytes(cpu_target.target_context.codegen()._tm.emit_object(module))
 
 
 def _entry(k: Kernel) -> Callable[[Any], int]:

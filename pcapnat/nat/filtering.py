@@ -15,6 +15,7 @@ import numpy as np
 
 from ..flow import Crossing, protocol_name
 from ..flow.life import RST_LETTER, SYN_LETTER
+from ..table import Array
 from ..terms import Finding
 from .keeping import ADDRESS, INDEPENDENT, MOST, PORT
 from .session import GRACE_NS, TCP, UDP, Sessions, numbers
@@ -132,8 +133,9 @@ def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> 
     came = [np.concatenate(two) for two in ((inner.proto[lone], c.proto[rows]), (inner.a[lone], by), (inner.a_port[lone], by_port))]
     origin = numbers(*came)
     blurred = np.isin(origin[len(lone) :], origin[: len(lone)]) & ~got_in
-    # Somebody got in though no host inside was using it: a door set up for that.
-    forwarded = {doors[k] for k in candidates if got_in[k] and not alive[k]}
+    # Somebody got in though no host inside was using it, or to another host than the one that was: a door set up for that.
+    to_host = [(t.inside_dst[row], int(t.inside_dport[row])) for row in came_in.tolist()]
+    forwarded = {doors[k] for k in candidates if got_in[k] and not any(_is_of(s, j, *to_host[k]) for j in alive[k])}
     for k in candidates:
         partners = alive[k]
         if not partners or doors[k] in forwarded or blurred[k]:
@@ -157,6 +159,11 @@ def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> 
         if len(listed) < LISTED:
             listed.append(int(rows[k]))
     return knocks
+
+
+def _is_of(s: Sessions, j: int, host: Array, port: int) -> bool:
+    """Whether session j is of this inside endpoint."""
+    return bool((s.inside[j] == host).all()) and int(s.inside_port[j]) == port
 
 
 def _alive(s: Sessions, t: Translations, j: int, time_ns: int, frames: Frames) -> bool:

@@ -27,6 +27,7 @@ from .behavior import (
     TcpMachine,
     Unsolicited,
 )
+from .fit import PortFacts
 from .inference import Inferred
 from .translation import Translations
 
@@ -55,6 +56,9 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
     if (choice is PortChoice.BLOCK and not block) or choice is PortChoice.STATIC:
         choice = PortChoice.RANDOM
     low, high = found.port_range.value or _full(t) or (0, 65535)
+    keeps_any = choice.preserves
+    if keeps_any and (within := _kept_within(found, low, high)):
+        (low, high), keeps_any = within, False
     assumed = [name for name in assumed if name != "port_range" or (low, high) == (0, 65535)]
     fixed = _one_for_one(t)
     plain = bool((t.kind == 0).any()) or leaks > 0
@@ -68,7 +72,7 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
             filtering=Filtering(found.filtering.value) if found.filtering.value else Filtering.ADDRESS_AND_PORT_DEPENDENT,
             port_choice=choice,
             port_ranges=(PortRange(low, high),),
-            keeps_any_port=choice.preserves,
+            keeps_any_port=keeps_any,
             port_overloading=found.port_overloading.value is not False,
             parity=bool(found.parity.value),
             block_size=block if choice is PortChoice.BLOCK else 0,
@@ -96,6 +100,16 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
         ),
         assumed,
     )
+
+
+def _kept_within(found: Inferred, low: int, high: int) -> tuple[int, int] | None:
+    """The range outside which no port is kept: every port that was changed although it was free lies there, and none that was kept."""
+    made = found.evidence.sessions.made()
+    facts = PortFacts(made.take(np.isin(made.proto, (6, 17))))
+    free = facts.inside[~facts.kept & ~facts.taken[0]]
+    ports = facts.inside[facts.kept]
+    low, high = int(ports.min(initial=low)), int(ports.max(initial=high))
+    return (low, high) if len(free) and ((free < low) | (free > high)).all() else None
 
 
 ASKED = ("mapping", "filtering", "port_choice", "port_range", "pooling", "port_overloading", "udp_idle_s", "udp_reply_idle_s", "tcp_idle_s",

@@ -145,8 +145,11 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     unjudged = missing & early
     missing &= ~early
     extra = seen & ~out
+    answers = extra & _of_before(crossing, e)
+    extra &= ~answers
+    unjudged |= answers
     bad = missing | extra | np.logical_or.reduce(list(changed.values()))
-    result = Replay(behavior, int((~unjudged).sum()), int((~unjudged & ~bad).sum()), unjudged=int(unjudged.sum()))
+    result = Replay(behavior, int((~unjudged).sum()), int((~unjudged & ~bad).sum()), unjudged=int(unjudged.sum()) + e.early)
     found: dict[tuple[Kind, str | None, Reason], list[int]] = {}
     for name, mask in changed.items():
         for i in np.flatnonzero(mask):
@@ -183,6 +186,16 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
     if e.proxied:
         result.notes.append(f"{e.proxied} frames of TCP connections that the box ends are left out: it has others of its own behind it")
     return result
+
+
+def _of_before(crossing: Crossing, e: Entered) -> Array:
+    """(n,) frames that entered outside in conversations from before the inside capture began: what opened them was not seen to enter."""
+    there = crossing.there
+    began = np.append(there.conversations.first_ns - (crossing.clock.offset_ns or 0) < crossing.here.first_ns, False)
+    outside = e.port == 1
+    before = np.zeros(len(e.port), bool)
+    before[outside] = began[there.conversation[e.row[outside]]]
+    return before
 
 
 def _firsts(crossing: Crossing, e: Entered, bad: list[tuple[int, int]]) -> list[tuple[int, int]]:

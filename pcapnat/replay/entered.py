@@ -56,6 +56,9 @@ class Entered:
     """Frames of TCP connections that the box ends: it has others of its own, which a NAT's model does not know."""
     overheard: int = 0
     """Frames for other MAC addresses than the box's."""
+    early: int = 0
+    """Frames from outside, of conversations that crossed, from before the inside capture began: to what they belong was not seen to
+    enter, and a model that plays them takes them for strangers whose port is taken."""
 
 
 def completed(behavior: NatBehavior, crossing: Crossing) -> NatBehavior:
@@ -129,7 +132,7 @@ def entered(crossing: Crossing) -> Entered:
     gone &= ~arrived  # on a mirrored or doubled link a frame may be both
     parts = [[came[0][once], came[1][once], left[0][once], left[1][once]]]
     made: list[tuple[Array, Array]] = []
-    unread = proxied = overheard = 0
+    unread = proxied = overheard = early = 0
     for number, (p, ended) in enumerate(zip(ports, _ended(crossing), strict=True)):
         flags = p.packets.flags
         whole = (flags & IP != 0) & ~((flags & SHORT != 0) & (flags & (HAS_PORTS | ICMP) == 0))
@@ -140,6 +143,9 @@ def entered(crossing: Crossing) -> Entered:
         sent = _sent_by_box(p, came[1][came[0] == number], left[1][left[0] == number], alone)
         to_box = _for_box(p, came[1][came[0] == number], alone)
         enters = alone[~sent & to_box]
+        if number == 1:
+            too_early = (times[1][enters] < here.first_ns) & np.isin(p.conversation[enters], crossing.matches.there)
+            early, enters = int(too_early.sum()), enters[~too_early]
         overheard += int((~sent & ~to_box).sum())
         nothing = np.full(len(enters), -1, np.int64)
         parts.append([np.full(len(enters), number, np.int64), enters, nothing, nothing])
@@ -152,7 +158,7 @@ def entered(crossing: Crossing) -> Entered:
     _hints(traffic, ports, at, rows, exit_port, exit_row)
     made_port, made_row = (np.concatenate([m[k] for m in made]) for k in (0, 1))
     made_ns = _pick(times, made_port, made_row)
-    return Entered(traffic, quotes, at, rows, exit_port, exit_row, made_port, made_row, made_ns, unread, proxied, overheard)
+    return Entered(traffic, quotes, at, rows, exit_port, exit_row, made_port, made_row, made_ns, unread, proxied, overheard, early)
 
 
 def _way_of_client(crossing: Crossing) -> Array:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..address import text
-from ..analysis import Show, Shown
-from ..flow import Membership, Picked, protocol_name
+from ..flow import Membership, Picked, Show, Shown, protocol_name
 from ..ports import port_class, service
 from ..table import Column, Table
 from ..terms import Endpoint

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..address import text
-from ..analysis import Show, Shown
-from ..flow import Membership, protocol_name
+from ..flow import Membership, Show, Shown, protocol_name
 from ..wire import LINKS, Outer, Row, Tunnel, mac, marks, meaning
 from .frame import counted, port_rows, quoted_values
 from .jsonfile import Json, _text

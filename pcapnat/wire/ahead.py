@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import SimpleQueue
 from threading import Thread
 
@@ -15,8 +15,10 @@ WORTH_BYTES = 8 << 20
 """A smaller file is read before a thread would gain anything."""
 
 
-def batches_ahead(capture: Capture, progress: Progress | None = None, selector: Selector | None = None) -> Iterator[Batch]:
-    """As `batches` without fingerprints, read by a second thread if that is worth it.
+def batches_ahead(
+    capture: Capture, progress: Progress | None = None, selector: Selector | None = None, also: Callable[[Batch], None] | None = None
+) -> Iterator[Batch]:
+    """As `batches` without fingerprints, read by a second thread if that is worth it; `also` is done to each batch by that thread.
 
     Not for pipes, whose reading an interrupt ends, nor for traces, nor where kernels run plain: they would wait for one another.
     """
@@ -24,7 +26,14 @@ def batches_ahead(capture: Capture, progress: Progress | None = None, selector: 
     if not worth or not kernel.compiled():
         return batches(capture, 0, progress, selector=selector)
     capture.alternate()
-    return ahead(batches(capture, 0, progress, selector=selector, sets=2))
+    made = batches(capture, 0, progress, selector=selector, sets=2)
+    return ahead(_each(made, also) if also else made)
+
+
+def _each(made: Iterator[Batch], also: Callable[[Batch], None]) -> Iterator[Batch]:
+    for batch in made:
+        also(batch)
+        yield batch
 
 
 def ahead(made: Iterator[Batch]) -> Generator[Batch, None, None]:

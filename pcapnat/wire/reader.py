@@ -10,6 +10,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from .. import kernel
+from ..table import Array
 from ..terms import Selection
 from .capture import Capture, Chunk
 from .decode import decode
@@ -31,7 +32,7 @@ class Batch:
     """Decoded frames of one chunk: rows 0..count-1 of packets, 0..quotes-1 of quoted, 0..outers-1 of outer. Reused for the next batch.
 
     first_row: frames before this batch; the rows in `carrier` columns count from the batch's start. chunk: the bytes. facts: None for
-    most files. picked: which frames are meant, None for all of them.
+    most files. picked: which frames are meant, None for all of them. hashes: of the rows, once `flow.Tracker.hash` made them.
     """
 
     packets: Packets
@@ -44,6 +45,7 @@ class Batch:
     chunk: Chunk
     facts: PacketFacts | None = None
     picked: Meant | None = None
+    hashes: Array | None = None
 
 
 class Store:

@@ -11,6 +11,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 STEP = 1 << 16
@@ -42,15 +43,34 @@ class _Zlib:
     def __init__(self) -> None:
         self._engine = zlib.decompressobj(wbits=31)
         self._left = b""
+        self._error: zlib.error | None = None
 
     eof = property(lambda self: self._engine.eof)
     unused_data = property(lambda self: self._engine.unused_data)
     needs_input = property(lambda self: not self._left)
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        out = self._engine.decompress(self._left + data, max_length)
-        self._left = self._engine.unconsumed_tail
+        if self._error:
+            raise self._error
+        before, data = self._engine.copy(), self._left + data
+        try:
+            out = self._engine.decompress(data, max_length)
+            self._left = self._engine.unconsumed_tail
+        except zlib.error as error:  # it is raised again by the next call
+            self._error, self._left = error, data
+            out = _up_to_damage(before, data)
+            if not out:
+                raise
         return out
+
+
+def _up_to_damage(engine: Any, data: bytes) -> bytes:
+    """What the bytes before the damaged one unpack to: zlib's error takes the whole call's output with it."""
+    found = []
+    with suppress(zlib.error):
+        for k in range(len(data)):
+            found.append(engine.decompress(data[k : k + 1]))
+    return b"".join(found)
 
 
 class _Zstd:

@@ -15,7 +15,7 @@ import pytest
 from packet_script import read, script, write
 from wire.made_files import enhanced, interface, section
 
-from pcapnat import pipeline
+from pcapnat import pipeline, reading
 from pcapnat.flow import Port, observe
 from pcapnat.terms import CaptureError, PcapnatError, Point, Selection
 from pcapnat.wire import Flag
@@ -230,5 +230,5 @@ def test_wrong_selections(captures: list[str]) -> None:
         (Selection(since="+2", until="+1"), "--from is not before --to"),
     ):
         with pytest.raises(PcapnatError) as caught:
-            pipeline.conversations(captures[0], selection=selection)
+            reading.conversations(captures[0], selection=selection)
         assert str(caught.value).startswith(says)

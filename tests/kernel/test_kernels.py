@@ -21,11 +21,11 @@ from pcapnat.flow import cross, fingerprint, observe
 from pcapnat.flow import vote as v
 from pcapnat.kernel import digest, kernel, load16, load16le, load32, load32le, load64, making, mix, native, prepare, signed
 from pcapnat.kernel import engine as kernel_engine
-from pcapnat.kernel.engine import INNER, KERNELS, Kernel
+from pcapnat.kernel.engine import KERNELS, Kernel
 from pcapnat.message import messages
 from pcapnat.model import NatModel, Traffic
 from pcapnat.nat.presets import PRESETS
-from pcapnat.pipeline import conversations
+from pcapnat.reading import conversations
 from pcapnat.replay import replay
 from pcapnat.table import Table, column
 from pcapnat.terms import Point, Selection
@@ -85,9 +85,9 @@ def machine_code(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable
     """The kernels above as machine code, through a cache: compiled first, then loaded from the file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PCAPNAT_CACHE", str(tmp_path_factory.mktemp("mine")))
-        assert not native.ready(list(MINE), [])
+        assert not native.ready(list(MINE))
         native.load(list(MINE), [])
-        assert native.ready(list(MINE), [])
+        assert native.ready(list(MINE))
         native.load(list(MINE), [])
     code = {k.name: k.native for k in MINE if k.native}
     for k in MINE:
@@ -242,10 +242,10 @@ def test_damaged_machine_code_is_made_again(cache: Path, damage: Callable[[bytes
     """A file that does not match its own checksum is not loaded, and is replaced by one that does."""
     good = cache.read_bytes()
     cache.write_bytes(damage(good))
-    assert not native.ready([halved], [])
+    assert not native.ready([halved])
     halved.native = None
     native.load([halved], [])
-    assert native.ready([halved], [])
+    assert native.ready([halved])
     assert halved.native
     assert halved(41) == 20
     assert [cache] == list(cache.parent.iterdir())
@@ -280,7 +280,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch:
     native.load([halved], [])
     assert halved.native
     assert halved(7) == 3
-    assert not native.ready([halved], [])
+    assert not native.ready([halved])
     assert not place.exists() or not list(place.iterdir())
 
 
@@ -302,14 +302,22 @@ def test_cache_follows_the_platforms_habits(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_code_of_other_sources_is_not_taken(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """Another constant, another column layout or another kernel is another file."""
-    files = {native._file([halved], []), native._file([scaled], []), native._file([halved, scaled], []), native._file([halved], INNER)}
+    """Another constant, another column layout, another kernel or another function that it calls is another file."""
+    def file(k: Kernel) -> Path:
+        return native._files([halved, scaled, k])[k.name]
+
+    files = {file(halved), file(scaled)}
     monkeypatch.setitem(globals(), "FACTOR", 4)
-    files.add(native._file([scaled], []))
+    files.add(file(scaled))
     monkeypatch.setattr(scaled, "params", scaled.params[::-1])
-    files.add(native._file([scaled], []))
+    files.add(file(scaled))
     assert cache in files
-    assert len(files) == 6
+    assert len(files) == 4
+    deep = next(k for k in KERNELS if k.name == "track")
+    before = file(deep)
+    inside = next(f for f in making.reached(deep) if f.__name__ == "follow_tcp")
+    monkeypatch.setitem(inside.__globals__, "LOW32", 1)
+    assert file(deep) != before
 
 
 def refused(function: Callable[[int], int], why: str) -> None:
@@ -317,7 +325,7 @@ def refused(function: Callable[[int], int], why: str) -> None:
     k = kernel(count="int")(function)
     KERNELS.remove(k)
     with pytest.raises(RuntimeError, match=why):
-        native.compiled([k], [])
+        native.compiled(k, [])
 
 
 def test_kernels_that_break_the_rules_are_refused() -> None:
@@ -356,7 +364,7 @@ def test_addresses_belong_to_one_table(machine_code: dict[str, Callable[[int], i
         return int(table.one[0])
 
     KERNELS.remove(first)
-    native._link([first], making.packed([native.compiled([first], [])]))
+    native._link([first], [native.compiled(first, [])])
     alone = Alone(one=np.array([5]))
     assert first(alone) == 5
     with pytest.raises(AttributeError):

@@ -1,7 +1,6 @@
 """Machine code made by several processes is the same set of kernels, whatever becomes of the children."""
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,9 +12,12 @@ from pcapnat.kernel.engine import INNER, KERNELS, Kernel
 SMALL = [k for k in KERNELS if k.name in ("again", "group", "walk_erf", "walk_snoop")]
 
 
-def fake(kernels: Iterable[Kernel]) -> bytes:
+def fake(k: Kernel) -> bytes:
     """Stands for the compiler in this process."""
-    return " ".join(k.name for k in kernels).encode()
+    return k.name.encode()
+
+
+ALL = {k.name: fake(k) for k in SMALL}
 
 
 @pytest.fixture
@@ -24,21 +26,24 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "FEW", 1)
 
 
-def test_two_processes_make_every_kernel_once(small: None) -> None:
+def test_two_processes_make_every_kernel_once(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
+    children: list[Any] = []
+    start = making._start
+    monkeypatch.setattr(making, "_start", lambda *a: children.append(start(*a)) or children[-1])
 
-    def here(kernels: Iterable[Kernel]) -> bytes:
-        """Make the first one only, so that the child has to make others."""
-        mine = [next(iter(kernels))]
-        taken.extend(k.name for k in mine)
-        return native.compiled(mine, INNER)
+    def here(k: Kernel) -> bytes:
+        """Make the first one, and no other before the child has made what it finds."""
+        children[0].wait()
+        taken.append(k.name)
+        return native.compiled(k, INNER)
 
-    objects = making.parts(SMALL, here, 2)
-    assert len(objects) >= 2
-    assert len(taken) < len(SMALL)
+    objects = making.objects(SMALL, here, 2)
+    assert set(objects) == set(ALL)
+    assert len(taken) == 1
     before = {k.name: k.native for k in SMALL}
     try:
-        native._link(SMALL, making.packed(objects))  # raises if one is missing
+        native._link(SMALL, objects.values())  # raises if one is missing
     finally:
         for k in SMALL:
             k.native = before[k.name]
@@ -47,42 +52,38 @@ def test_two_processes_make_every_kernel_once(small: None) -> None:
 @pytest.mark.parametrize("trouble", ["", "raise SystemExit(3)", "import nothing_of_that_name", "open('/dev/full', 'w').write('x' * 9999)"])
 def test_a_child_that_fails_leaves_nothing_undone(small: None, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     monkeypatch.setattr(making, "CHILD", trouble)
-    assert sorted(" ".join(o.decode() for o in making.parts(SMALL, fake, 2)).split()) == sorted(k.name for k in SMALL)
+    assert making.objects(SMALL, fake, 2) == ALL
+
+
+BREAKS_OFF = """import json, sys
+folder = json.load(sys.stdin)["folder"]
+open(folder + "/again.claim", "x")
+open(folder + "/again.part", "x").write("half")
+open(folder + "/group.claim", "x")
+open(folder + "/group.o", "x").write("whole")
+sys.exit(1)"""
 
 
 def test_what_a_failed_child_had_claimed_is_made_here(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "CHILD", "import json, sys; j = json.load(sys.stdin); open(j['folder'] + '/again.claim', 'x'); sys.exit(1)")
-    made: list[str] = []
-
-    def slow(kernels: Iterable[Kernel]) -> bytes:
-        """Take no kernel before the child is gone."""
-        if not made:
-            children[0].wait()
-        made.extend(k.name for k in kernels)
-        return b"x"
-
+    """What it had finished before is kept."""
+    monkeypatch.setattr(making, "CHILD", BREAKS_OFF)
     children: list[Any] = []
     start = making._start
-    monkeypatch.setattr(making, "_start", lambda *a: children.append(start(*a)) or children[-1])
-    making.parts(SMALL, slow, 2)
-    assert sorted(made) == sorted(k.name for k in SMALL)
+
+    def started(*args: Any) -> Any:
+        """The child is gone before anything is made here."""
+        children.append(start(*args))
+        children[0].wait()
+        return children[0]
+
+    monkeypatch.setattr(making, "_start", started)
+    made: list[str] = []
+    assert making.objects(SMALL, lambda k: made.append(k.name) or fake(k), 2) == ALL | {"group": b"whole"}
+    assert sorted(made) == sorted(set(ALL) - {"group"})
     assert made[-1] == "again"
 
 
-@pytest.mark.parametrize("without", ["", None])
+@pytest.mark.parametrize("without", ["", None, "/nowhere/python"])
 def test_no_interpreter_to_start(small: None, monkeypatch: pytest.MonkeyPatch, without: str | None) -> None:
     monkeypatch.setattr(making.sys, "executable", without)
-    assert making.parts(SMALL, fake, 2) == [fake(SMALL)]
-    monkeypatch.setattr(making.sys, "executable", "/nowhere/python")
-    assert sorted(making.parts(SMALL, fake, 2)[0].decode().split()) == sorted(k.name for k in SMALL)
-
-
-@pytest.mark.parametrize("objects", [[], [b""], [b"a", b"", b"cde" * 1000]])
-def test_packed(objects: list[bytes]) -> None:
-    assert making.unpacked(making.packed(objects)) == objects
-
-
-@pytest.mark.parametrize("data", [b"x", b"\xff" * 8, making.packed([b"abc"])[:-1]])
-def test_cut(data: bytes) -> None:
-    with pytest.raises(ValueError, match="cut"):
-        making.unpacked(data)
+    assert making.objects(SMALL, fake, 2) == ALL

@@ -26,7 +26,7 @@ from wire.made_files import enhanced, interface, section
 
 from pcapnat.flow import observe
 from pcapnat.message import Topic, pick, picker
-from pcapnat.pipeline import conversations
+from pcapnat.reading import conversations
 from pcapnat.terms import Point
 
 QUESTION = dns_query("example.com")

@@ -15,7 +15,7 @@ from pcapnat.terms import Point
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 NATS = ("demo", "linux-masquerade", "linux-masquerade-ipv6", "linux-port-collisions", "linux-port-forward", "linux-hairpin", "linux-netmap",
-        "linux-nat64", "linux-icmp-errors", "linux-tuple-reuse", "linux-ftp-alg", "linux-dns-failure")  # fmt: skip
+        "linux-nat64", "linux-icmp-errors", "linux-tuple-reuse", "linux-ftp-alg", "linux-dns-failure", "linux-snat-port-range")  # fmt: skip
 
 
 def points(scenario: str) -> list[Point]:
@@ -45,6 +45,10 @@ def test_what_is_known_is_in_the_model() -> None:
     assert model.behavior.port_choice is PortChoice.PRESERVE_ELSE_RANDOM
     assert model.behavior.keeps_any_port
     assert "tcp_idle_s" in model.assumed
+    range_only = analyze(points("linux-snat-port-range")).boxes[0]
+    model = modelled(range_only.behavior, range_only.translations, 0)
+    assert (model.behavior.port_choice, model.behavior.keeps_any_port) == (PortChoice.PRESERVE_ELSE_RANDOM, False)
+    assert 30000 <= model.behavior.port_ranges[0].low < model.behavior.port_ranges[0].high <= 45999
     six = analyze(points("linux-nat64")).boxes[0]
     assert modelled(six.behavior, six.translations, 0).behavior.nat64.endswith("/96")
 

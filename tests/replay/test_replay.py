@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import dpkt
 import pytest
 from packet_script import START_NS, Frame, script, write
 
@@ -160,3 +161,20 @@ def test_filtering_is_seen_only_where_somebody_tries() -> None:
     c = crossing("linux-tuple-reuse")
     open_filter = replace(LINUX, filtering=Filtering.ENDPOINT_INDEPENDENT, mapping=Mapping.BEST_EFFORT)
     assert replay(c, open_filter).explained == replay(c, LINUX).explained
+
+
+@pytest.mark.parametrize(("folder", "dropped"), [("linux-masquerade", 40), ("linux-port-collisions", 25), ("linux-snat-port-range", 60)])
+def test_the_inside_capture_begins_later(folder: str, dropped: int, tmp_path: Path) -> None:
+    """What came in before it began takes no port from the conversation that it belongs to."""
+    late = tmp_path / "late.pcap"
+    with (CAPTURES / folder / "inside.pcap").open("rb") as file, late.open("wb") as out:
+        reader = dpkt.pcap.Reader(file)
+        writer = dpkt.pcap.Writer(out, linktype=reader.datalink())
+        for number, (when, frame) in enumerate(reader):
+            if number >= dropped:
+                writer.writepkt(frame, when)
+    outside = str(CAPTURES / folder / "outside.pcap")
+    r = analyze([Point("inside", (str(late),)), Point("outside", (outside,))]).boxes[0].replay
+    assert r is not None
+    assert r.unjudged > 0
+    assert (r.explained, causes(r)) == (r.frames, {})

@@ -16,7 +16,7 @@ from wire.made_files import enhanced, interface, section
 from pcapnat import analyze
 from pcapnat.analysis import Analysis
 from pcapnat.flow import heard, observe, sockets
-from pcapnat.pipeline import conversations, inspect
+from pcapnat.reading import conversations, inspect
 from pcapnat.report import (
     Section,
     analysis_json,

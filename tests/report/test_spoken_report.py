@@ -16,8 +16,8 @@ from packet_script import START_NS, Frame, write
 from pcapnat import analyze
 from pcapnat.flow import heard, sockets
 from pcapnat.message import Application
-from pcapnat.pipeline import conversations
 from pcapnat.ports import agrees, service
+from pcapnat.reading import conversations
 from pcapnat.report import (
     analysis_json,
     analysis_sections,

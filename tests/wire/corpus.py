@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcapnat import pipeline
+from pcapnat import reading
 from pcapnat.terms import CaptureError
 
 SLOW_S, LARGE_MB = 5, 500
@@ -40,7 +40,7 @@ def expected(row: dict[str, str]) -> tuple[int | None, str]:
 
 def pairs(path: str) -> dict[str, int]:
     """Distinct pairs of endpoints, as the oracle counts them."""
-    _, c, _ = pipeline.conversations(path)
+    _, c, _ = reading.conversations(path)
     found = {}
     for name, proto in (("tcp_pairs", 6), ("udp_pairs", 17)):
         mine = c.proto == proto
@@ -60,7 +60,7 @@ def main(folder: str, with_pairs: bool) -> int:
         path, before, started = str(Path(folder) / row["path"]), peak_mb(), time.monotonic()
         right, who = expected(row)
         try:
-            capture = pipeline.inspect(path)
+            capture = reading.inspect(path)
             frames, says = capture.frames, "; ".join(capture.problems)
         except CaptureError as error:
             frames, says = 0, "refused: " + str(error).removeprefix(path)

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from pcapnat import pipeline
+from pcapnat import reading
 from pcapnat.terms import CaptureError
 
 CUT = "the only segment's options are cut: tshark's table leaves such segments out, a short snapshot length would lose every SYN"
@@ -27,7 +27,7 @@ REASONS = {
 
 def pairs(path: str) -> tuple[int, int]:
     """Distinct TCP and UDP pairs of a capture."""
-    c = pipeline.conversations(path)[1]
+    c = reading.conversations(path)[1]
     found = set()
     for proto, *ends in zip(c.proto.tolist(), *c.addresses(), c.a_port.tolist(), c.b_port.tolist(), strict=True):
         one, other = (ends[0], ends[2]), (ends[1], ends[3])

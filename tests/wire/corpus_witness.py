@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from pcapnat import pipeline
+from pcapnat import reading
 from pcapnat.terms import CaptureError
 from pcapnat.wire import Agree, Flag
 
@@ -21,10 +21,10 @@ def main(folder: str, frames: int, part: str) -> int:
     for path in sorted(p for p in Path(folder).rglob("*") if p.is_file() and part in str(p)):
         name = path.relative_to(folder)
         try:
-            there = min(frames, pipeline.inspect(str(path)).frames)
+            there = min(frames, reading.inspect(str(path)).frames)
             if not there:
                 continue
-            told = pipeline.show(str(path), list(range(1, there + 1)), witness=True)
+            told = reading.show(str(path), list(range(1, there + 1)), witness=True)
         except CaptureError:
             tally["files refused"] += 1
             continue

@@ -36,7 +36,7 @@ from made_files import (
     stdin,
 )
 
-from pcapnat import pipeline
+from pcapnat import reading
 from pcapnat.report import info_json, info_sections, terminal
 from pcapnat.terms import CaptureError
 from pcapnat.wire import Capture, Flag, batches, glance, read, source, via
@@ -318,13 +318,13 @@ def test_bombs_are_defused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind
     monkeypatch.setattr(source, "BOMB_FRAMES", 1 << 40)
     pack = PACKERS[kind]
     path = write(tmp_path, pack(pcap_head("<") + pcap_record("<", 1, 1, bytes(200_000))) + pack(bytes(1 << 24)))
-    capture = pipeline.inspect(path)
+    capture = reading.inspect(path)
     assert capture.frames >= 1
     assert "unpacks to more than 100 times its size" in capture.problems[0]
     assert capture.truncated
     monkeypatch.setattr(source, "BOMB_BYTES", 1 << 40)
     monkeypatch.setattr(source, "BOMB_FRAMES", 100_000)
-    capture = pipeline.inspect(path)
+    capture = reading.inspect(path)
     assert 100_000 < capture.frames < 300_000
     assert "holds more frames than so few bytes can" in capture.problems[0]
     assert capture.truncated
@@ -341,7 +341,7 @@ def test_via_tshark(tmp_path: Path, captures: list[str]) -> None:
     foreign = str(tmp_path / "made.cap")
     subprocess.run(["editcap", "-F", "netmon2", captures[0], foreign], check=True, capture_output=True)
     for path, wish in ((foreign, None), (foreign, "tshark"), (captures[0], "tshark")):
-        capture = pipeline.inspect(path, via=wish)
+        capture = reading.inspect(path, via=wish)
         assert (capture.frames, capture.captured_bytes, capture.via) == (mine.frames, mine.captured_bytes, "tshark")
         assert capture.format == ("pcapng" if path is not foreign else "Network Monitor 2")
         assert "read through tshark" in capture.notes[0]
@@ -415,7 +415,7 @@ def test_hostile(tmp_path: Path, name: str, make: Callable[[], bytes], frames: i
     """Counted, said, and over in a moment."""
     path = write(tmp_path, make())
     started = time.process_time()
-    capture = pipeline.inspect(path)
+    capture = reading.inspect(path)
     info_json(capture)
     terminal(info_sections(capture))
     assert time.process_time() - started < 15, "on any machine, however busy"
@@ -480,3 +480,20 @@ for i in range(0, len(data), 700):
             done = subprocess.run([sys.executable, "-m", "pcapnat", "info", "-", "--format", "json"], stdin=process.stdout,
                                   capture_output=True, check=True, timeout=60)
         assert json.loads(done.stdout)["frames"] == 30
+
+
+def test_gzip_damaged_check_loses_nothing(tmp_path: Path) -> None:
+    """A wrong checksum behind the data is told, and every frame before it is there."""
+    from pcapnat.wire.source import Unpacked
+
+    data = bytes(range(256)) * 300
+    packed = bytearray(gzip.compress(data))
+    packed[-6] ^= 1
+    file = tmp_path / "damaged.gz"
+    file.write_bytes(packed)
+    with file.open("rb") as opened:
+        unpacked = Unpacked(opened, b"", "gzip")
+        found = b"".join(iter(lambda: unpacked.read(1 << 16), b""))
+    assert found == data
+    assert unpacked.problem is not None
+    assert "incorrect data check" in unpacked.problem

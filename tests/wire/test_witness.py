@@ -16,8 +16,8 @@ from made_frames import CASES, ether, icmp, ip4, ip6, packed, udp
 from made_links import LINK_CASES, NO_IP, TUNNEL_CASES
 from packet_script import pcap, script
 
-from pcapnat import pipeline
-from pcapnat.analysis import Show, Shown
+from pcapnat import reading
+from pcapnat.flow import Show, Shown
 from pcapnat.terms import PcapnatError
 from pcapnat.wire import Agree, Flag, pdml, via
 from pcapnat.wire.view import Level, View, compared
@@ -31,7 +31,7 @@ Said = tuple[str, str, str]
 
 def shown(path: str, numbers: list[int]) -> Show:
     """Some frames with their witnesses."""
-    return pipeline.show(path, numbers, witness=True)
+    return reading.show(path, numbers, witness=True)
 
 
 def differences(told: Show, one: Shown) -> list[tuple[str, Any, tuple[Any, ...]]]:
@@ -43,7 +43,7 @@ def differences(told: Show, one: Shown) -> list[tuple[str, Any, tuple[Any, ...]]
 def test_the_bundled_captures(captures: list[str]) -> None:
     """Forty frames of each, spread over it: no difference at all, and both have much to say."""
     for path in captures:
-        frames = pipeline.inspect(path).frames
+        frames = reading.inspect(path).frames
         numbers = sorted({1 + (frames - 1) * k // (SAMPLE - 1) for k in range(min(SAMPLE, frames))})
         told = shown(path, numbers)
         assert told.absent == {}
