@@ -73,6 +73,6 @@ def _toml(word: str, value: str) -> str:
         return json.dumps(value.split("+"))
     if value in ("true", "false"):
         return value
-    if re.fullmatch(r"-?\d{1,9}(\.\d{1,9})?", value, re.ASCII):
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value, re.ASCII):
         return str(float(value)) if "." in value else str(int(value))
     return json.dumps(value)

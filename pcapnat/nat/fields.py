@@ -33,9 +33,9 @@ def fields_changed(crossing: Crossing, t: Translations) -> Finding[dict[str, Any
     i, j = f.here[rows], f.there[rows]
     outward = crossing.matches.outward[f.match[rows]].astype(np.int64) * np.where(crossing.here.reverse[i] == 1, -1, 1)
     both = a.flags[i] & b.flags[j]
-    outward = np.where(
-        outward != 0, outward, _way(crossing, t)[crossing.here.conversation[i]] * np.where(crossing.here.reverse[i] == 1, -1, 1)
-    )
+    asked = _way(crossing, t)[crossing.here.conversation[i]] * np.where(crossing.here.reverse[i] == 1, -1, 1)
+    outward = np.where(outward != 0, outward, asked)
+    outward[a.flags[i] & int(Flag.QUOTE) != 0] = 0  # an error goes the other way than what it is about
     v6 = (a.flags[i] | b.flags[j]) & int(Flag.V6) != 0
     tcp, ip = both & int(Flag.TCP) != 0, both & int(Flag.IP) != 0
     syn = tcp & (a.tcp_flags[i] & 2 != 0)
