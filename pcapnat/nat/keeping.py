@@ -14,6 +14,7 @@ import numpy as np
 from ..flow import protocol_name
 from ..table import Array
 from ..terms import Finding
+from .chance import at_least
 from .session import Sessions, numbers
 
 BEST_EFFORT = "endpoint-independent-best-effort"
@@ -26,6 +27,8 @@ MOST = 32
 """Earlier sessions that one is held against: the latest ones, so that a socket with a million destinations costs no more."""
 LISTED = 4
 """Pairs of sessions that are named as evidence."""
+DOUBT = 1e-3
+"""What chance gives more often than this is no proof of anything else."""
 FEW = 0.02
 """Share of exceptions that may have causes nobody saw: sessions from before the captures, or of the box itself."""
 
@@ -58,6 +61,10 @@ class Tally:
     def same(self) -> int:
         """Sessions that kept the endpoint."""
         return self.same_address + self.other_address
+
+    def drawn(self) -> bool:
+        """Whether none of these is the socket's own port, which is kept for other reasons than having been given before."""
+        return self.same() == self.changed_same + self.changed_other
 
     def differs(self) -> int:
         """Sessions that did not, without a cause that was seen."""
@@ -162,7 +169,7 @@ def _one(s: Sessions, n: Tally, fixed: bool, overloading: bool | None) -> Findin
             ports = f"{n.same_address} with another port of one address have the same endpoint"
             return Finding(ADDRESS, differs + same, 0, f"{ports}, {n.other_address_differs} with another address have another")
         return Finding(None, same, differs, f"{seen}: too few to tell")
-    if not same or same <= FEW * differs:
+    if not same or same <= FEW * differs or (n.drawn() and same < differs and _by_chance(s, same, same + differs)):
         if n.same_address_differs >= 2:
             return Finding(PORT, differs, same, f"{seen}; {n.same_address_differs} differ for two ports of one address")
         if differs >= 1:
@@ -171,7 +178,7 @@ def _one(s: Sessions, n: Tally, fixed: bool, overloading: bool | None) -> Findin
     if differs > max(FEW * same, 0):
         return Finding(None, same, differs, f"{seen}, and nothing that was seen explains it")
     changed = s.outside_port[~s.kept()]
-    if same == n.changed_same + n.changed_other and float(np.ptp(changed) + 1) ** -same > 1e-3:
+    if n.drawn() and float(np.ptp(changed) + 1) ** -same > DOUBT:
         return Finding(None, same, differs, f"{seen}: chance could give as much among so few ports")
     if not n.other_address:
         return Finding(None, same, differs, f"{seen}, all towards other ports of one address: endpoint-independent or address-dependent")
@@ -182,6 +189,22 @@ def _one(s: Sessions, n: Tally, fixed: bool, overloading: bool | None) -> Findin
         return Finding(INDEPENDENT, same, 0, f"{seen}; no outside endpoint serves two sockets")
     hint = "" if n.changed_same + n.changed_other else "; all kept the socket's own port, which a box that keeps free ports does too"
     return Finding(BEST_EFFORT, same, differs + n.forced, seen + taken + hint)
+
+
+def _by_chance(s: Sessions, same: int, trials: int) -> bool:
+    """Whether so many sessions have an outside endpoint of their socket again because few ports are drawn from."""
+    changed = s.outside_port[~s.kept()]
+    return len(changed) > 0 and at_least(same, trials, again(s, int(np.ptp(changed)) + 1)) > DOUBT
+
+
+def again(s: Sessions, ports: int) -> float:
+    """At most how often a session gets an outside endpoint that its socket has already, if it is drawn from so many ports."""
+    if not len(s):
+        return 0.0
+    socket = s.sockets()
+    owners, count = np.unique(np.unique(np.column_stack([socket, s.doors()]), axis=0)[:, 0], return_counts=True)
+    held = count[np.searchsorted(owners, socket)]
+    return min(1.0, float(held.mean()) / ports)
 
 
 def sharing(s: Sessions, keeps: bool, random_span: int) -> Finding[bool]:

@@ -21,7 +21,7 @@ from .case import name_of
 from .chance import at_least
 from .fit import MOST, Fit, PortFacts, fit_ports
 from .inference import Inferred
-from .keeping import Tally, sharing
+from .keeping import Tally, again, sharing
 from .presets import PRESETS, Preset
 from .session import TCP, Sessions, crossed_until, numbers
 from .translation import Translations
@@ -240,10 +240,12 @@ def _mappings(preset: Preset, seen: Seen, facts: PortFacts, fit: Fit) -> None:
         if not b.port_choice.preserves:
             same = n.same_address, n.other_address
         who = f"{name_of(proto)} sessions"
+        chance = max(again(seen.sessions.take(seen.sessions.proto == proto), width), 1 / width) if any(same) else 1.0
+        drawn = n.same() + n.differs()
         if kind is Mapping.ADDRESS_AND_PORT_DEPENDENT:
-            fit.test((1 / width) ** sum(same), f"{sum(same)} {who} have their socket's endpoint, and it gives each its own", soft)
+            fit.test(at_least(sum(same), drawn, chance), f"{sum(same)} {who} have their socket's endpoint, and it gives each its own", soft)
         elif kind is Mapping.ADDRESS_DEPENDENT:
-            fit.test((1 / width) ** same[1], f"{same[1]} {who} with another address have their socket's endpoint", soft)
+            fit.test(at_least(same[1], drawn, chance), f"{same[1]} {who} with another address have their socket's endpoint", soft)
             fit.test(0.02**n.same_address_differs, f"{n.same_address_differs} {who} with one address have different endpoints", soft)
         else:
             strict = kind is Mapping.ENDPOINT_INDEPENDENT
