@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..nat.behavior import MOST_STATIC, Hairpin, Mapping, NatBehavior, Pooling, PortChoice, PortRange, Source, Static
+from ..nat.behavior import MOST_STATIC, Hairpin, Mapping, MssClamp, NatBehavior, Pooling, PortChoice, PortRange, Source, Static
 from ..nat.presets import PRESETS
 from .filters import filters_of
 from .ruleset import Chain, Deed, Match, Ranges, RulesError, Ruleset, Step, prefix, prefixes, steps, written
@@ -68,6 +68,13 @@ def behavior_of(rules: Ruleset, name: str, source: str, inside: str = "", outsid
         raise RulesError(f"more than {MOST_STATIC} static mappings")
     base = replace(base, name=name, source=source, static=tuple(reading.static), hairpin=hairpin if reading.turned else Hairpin.NONE,
                    router=reading.router if reading.turned else "", filters=filters, complete=not rules.helpers)  # fmt: skip
+    parts = [part for chain in rules.chains for rule in chain.rules for part in rule.unknown]
+    if any(word in part for part in parts for word in ("maxseg", "TCPMSS")):
+        base = replace(base, mss=(MssClamp(),))
+        reading.notes.append("rules change TCP segment sizes: any that is lower on leaving is taken as right")
+    if any(word in part for part in parts for word in ("ip ttl set", "ip6 hoplimit set", "-j TTL", "-j HL")):
+        base = replace(base, ttl_step=-1)
+        reading.notes.append("rules change TTLs: any is taken as right")
     if rules.helpers:
         reading.notes.append("forwarded ports that no rule names are taken as seen: a helper opens them")
     return replace(base, unmodelled=tuple(listed), notes=tuple(reading.notes))

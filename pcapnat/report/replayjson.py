@@ -43,6 +43,7 @@ WORDS = {
     "dport": "destination port or identifier",
     "ttl": "TTL",
     "side": "side where it leaves",
+    "mss": "TCP segment size",
 }
 
 
