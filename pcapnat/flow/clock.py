@@ -36,19 +36,21 @@ def compare(here_ns: Array, there_ns: Array, outward: Array, start_ns: int) -> C
     """
     if not len(here_ns):
         return Clock(notes=["no frame is known at both points: the clocks cannot be compared"])
-    d = (there_ns - here_ns).astype(np.int64)
-    if not (outward > 0).any() or not (outward < 0).any():
+    d = there_ns - here_ns
+    went, came = outward > 0, outward < 0
+    if not went.any() or not came.any():
         return Clock(
             int(np.median(d)), 0, None, len(d), ["the direction of travel is known one way at most: the offset includes the delay"]
         )
-    low, high = int(d[outward < 0].max()), int(d[outward > 0].min())
+    edge = np.iinfo(np.int64)
+    low, high = int(d.max(where=came, initial=edge.min)), int(d.min(where=went, initial=edge.max))
     if low <= high:
         return Clock((low + high) // 2, 0, (high - low + 1) // 2, len(d))
     base = int(np.median(d))
     d = np.clip(d, max(base - FAR, -FAR), min(base + FAR, FAR))  # what is left of `base` fits 64 bits
     t = (here_ns - start_ns).astype(np.float64)
-    above = _edge(t[outward > 0], (d[outward > 0] - base).astype(np.float64), np.minimum)
-    below = _edge(t[outward < 0], (d[outward < 0] - base).astype(np.float64), np.maximum)
+    above = _edge(t[went], (d[went] - base).astype(np.float64), np.minimum)
+    below = _edge(t[came], (d[came] - base).astype(np.float64), np.maximum)
     drift = _widest(above, below)
     low_f, high_f = float((below[1] - drift * below[0]).max()), float((above[1] - drift * above[0]).min())
     offset = base + round((low_f + high_f) / 2)
