@@ -120,23 +120,18 @@ class Index:
         base = self.there.first_ns - self.here.first_ns
         tallies = [_Tally() for _ in self._parts]
         together(*(partial(self._tally, number, tally, strict, base) for number, tally in enumerate(tallies)))
-        rows = np.concatenate([tally.rows[: tally.pairs] for tally in tallies])
-        rows = rows[np.argsort(rows[:, v.PAIR], kind="stable")]
-        first = np.flatnonzero(np.diff(rows[:, v.PAIR], prepend=-1))  # of each pair; a part may have counted it, or several
-
-        def over(how: np.ufunc, name: int) -> Array:
-            return np.asarray(how.reduceat(rows[:, name], first)) if len(first) else rows[:0, name]
-
-        pair, width, shared = rows[first, v.PAIR] >> 1, max(1, len(self.there.conversations)), over(np.add, v.SHARED)
-        rows[:, v.SHARED] = np.maximum(rows[:, v.SHARED], 1)
-        delay = rows[:, v.DELAY] + rows[:, v.MORE_DELAY] / rows[:, v.SHARED]
-        if len(first) < len(rows):
-            delay = np.add.reduceat(delay * rows[:, v.SHARED], first) / over(np.add, v.SHARED)
+        tally = tallies[0]
+        for more in tallies[1:]:
+            tally.add(more)
+        order = np.argsort(tally.rows[: tally.pairs, v.PAIR])
+        rows = tally.rows[order]
+        pair, width = rows[:, v.PAIR] >> 1, max(1, len(self.there.conversations))
         return Candidates(
-            here=pair // width, there=pair % width, flip=(rows[first, v.PAIR] & 1).astype(np.uint8),
-            packet_bits=over(np.add, v.MILLIBITS) / 1000.0, bits=np.zeros(len(first)), by=over(np.bitwise_or, v.BASIS), shared=shared,
-            outward=over(np.add, v.OUTWARD), here_first=over(np.minimum, v.HERE_FIRST), here_last=over(np.maximum, v.HERE_LAST),
-            there_first=over(np.minimum, v.THERE_FIRST), there_last=over(np.maximum, v.THERE_LAST), delay=base + delay)  # fmt: skip
+            here=pair // width, there=pair % width, flip=(rows[:, v.PAIR] & 1).astype(np.uint8), packet_bits=rows[:, v.MILLIBITS] / 1000.0,
+            bits=np.zeros(len(rows)), by=rows[:, v.BASIS].copy(), shared=rows[:, v.SHARED].copy(), outward=rows[:, v.OUTWARD].copy(),
+            here_first=rows[:, v.HERE_FIRST].copy(), here_last=rows[:, v.HERE_LAST].copy(), there_first=rows[:, v.THERE_FIRST].copy(),
+            there_last=rows[:, v.THERE_LAST].copy(),
+            delay=base + (rows[:, v.DELAY] + rows[:, v.MORE_DELAY] / np.maximum(rows[:, v.SHARED], 1)))  # fmt: skip
 
     def _tally(self, part: int, tally: _Tally, strict: bool, base: int) -> None:
         """Add up what one part shares."""
@@ -157,23 +152,22 @@ class Index:
         trusted: (c,) counterpart there of each conversation here, -1 for none.
         """
         ends = np.cumsum([0] + [int(plain.state[v.ENTRIES]) for plain, *_ in self._parts])
-        here, there, outward = np.zeros(ends[-1], np.int64), np.zeros(ends[-1], np.int64), np.zeros(ends[-1], np.int8)
-        found = [0] * len(self._parts)
+        found = Travel(*(np.zeros(ends[-1], dtype) for dtype in (np.int64, np.int64, np.int8, np.int32, np.int32)))
+        counts = [0] * len(self._parts)
 
         def some(part: int) -> None:
-            mine = slice(ends[part], ends[part + 1])
-            found[part] = v.travel(self.here.packets, self.there.packets, self.here.conversation, self.there.conversation, trusted,
-                                   self._parts[part][0].entries, ends[part + 1] - ends[part], here[mine], there[mine],
-                                   outward[mine])  # fmt: skip
+            t = Travel(*(array[ends[part] : ends[part + 1]] for array in found))
+            counts[part] = v.travel(
+                self.here.packets, self.there.packets, self.here.conversation, self.there.conversation, trusted,
+                self._parts[part][0].entries, len(t.outward), t.here_row, t.there_row, t.here_ns, t.there_ns, t.outward)  # fmt: skip
 
-        together(*(partial(some, part) for part in range(len(found))))
-        n = found[0]
-        for begin, more in zip(ends[1:-1].tolist(), found[1:], strict=True):  # close the gaps
-            for array in (here, there, outward):
+        together(*(partial(some, part) for part in range(len(counts))))
+        n = counts[0]
+        for begin, more in zip(ends[1:-1].tolist(), counts[1:], strict=True):  # close the gaps
+            for array in found:
                 array[n : n + more] = array[begin : begin + more]
             n += more
-        here, there = here[:n], there[:n]
-        return Travel(self.here.packets.time_ns[here], self.there.packets.time_ns[there], outward[:n], here, there)
+        return Travel(*(array[:n] for array in found))
 
     def echoed(self, left: Array, at_here: bool) -> Array:
         """(c,) of one side's conversations where left: 1 for those that say something the other side says too."""
@@ -207,6 +201,12 @@ class _Tally:
         self.pairs = 0
         self.rows = np.zeros((FIRST_PAIRS, v.TALLY), np.int64)
         self.slots = np.zeros(4 * FIRST_PAIRS, np.int32)
+
+    def add(self, other: _Tally) -> None:
+        """What another part added up, too."""
+        while len(self.rows) < self.pairs + other.pairs:
+            self.grow(self.pairs)
+        self.pairs = v.add(other.rows, other.pairs, self.rows, self.pairs, self.slots, len(self.slots) - 1, SEED)
 
     def grow(self, pairs: int) -> None:
         rows = np.zeros((4 * len(self.rows), v.TALLY), np.int64)

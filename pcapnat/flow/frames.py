@@ -61,13 +61,12 @@ class Members:
 
 
 class Aligned:
-    """For each row of both ports the row that it is at the other one, -1 for none, and how."""
+    """For each row of both ports the row that it is at the other one, -1 for none, and how; for those here also the match."""
 
     def __init__(self, here: int, there: int):
-        self.mate_here, self.mate_there = np.full(here, -1, np.int32), np.full(there, -1, np.int32)
+        self.mate_here, self.mate_there, self.match = (np.empty(n, np.int32) for n in (here, there, here))
+        together(*(partial(array.fill, -1) for array in (self.mate_here, self.mate_there, self.match)))
         self.how_here, self.how_there = np.zeros(here, np.uint8), np.zeros(there, np.uint8)
-        self.match = np.full(here, -1, np.int32)
-        """Row in Crossing.matches of each row here that has a counterpart."""
 
 
 def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple[Array, Array], flip: Array, number: Array,

@@ -306,12 +306,12 @@ def kept(here: Any, there: Any, entries: Any, count: int) -> int:
 
 
 @kernel(here=Packets, there=Packets, conversation_here="i8", conversation_there="i8", trusted="i8", entries=f"i4:{ENTRY}", count="int",
-        row_here="i8", row_there="i8", outward="i1")  # fmt: skip
+        row_here="i4", row_there="i4", here_ns="i8", there_ns="i8", outward="i1")  # fmt: skip
 def travel(here: Any, there: Any, conversation_here: Any, conversation_there: Any, trusted: Any, entries: Any, count: int, row_here: Any,
-           row_there: Any, outward: Any) -> int:  # fmt: skip
-    """Rows at both points of frames whose fingerprint occurs once on either side, in pairs of conversations that are trusted.
+           row_there: Any, here_ns: Any, there_ns: Any, outward: Any) -> int:  # fmt: skip
+    """Rows and times at both points of frames whose fingerprint occurs once on either side, in pairs of conversations that are trusted.
 
-    trusted: per conversation here its counterpart there, -1 for none. Returns how many rows of the three arrays were filled.
+    trusted: per conversation here its counterpart there, -1 for none. Returns how many rows of the arrays were filled.
     """
     n = 0
     for e in range(count):
@@ -322,6 +322,8 @@ def travel(here: Any, there: Any, conversation_here: Any, conversation_there: An
             continue
         row_here[n] = i
         row_there[n] = j
+        here_ns[n] = here.time_ns[i]
+        there_ns[n] = there.time_ns[j]
         outward[n] = fall(here, there, i, j, 0)
         n += 1
     return n
@@ -356,4 +358,38 @@ def again(tallies: Any, pairs: int, slots: Any, mask: int, seed: int) -> int:
         while slots[k]:
             k = (k + 1) & mask
         slots[k] = t + 1
+    return pairs
+
+
+@kernel(more=f"i8:{TALLY}", count="int", tallies=f"i8:{TALLY}", pairs="int", slots="i4", mask="int", seed="int")
+def add(more: Any, count: int, tallies: Any, pairs: int, slots: Any, mask: int, seed: int) -> int:
+    """Add another part's tallies, for which there is room; returns the number of pairs then."""
+    for m in range(count):
+        pair = more[m, PAIR] | 0
+        k = mix(mix(pair, seed), 0) & mask
+        while slots[k] and tallies[slots[k] - 1, PAIR] != pair:
+            k = (k + 1) & mask
+        if slots[k] == 0:
+            for c in range(TALLY):
+                tallies[pairs, c] = more[m, c]
+            pairs += 1
+            slots[k] = pairs
+            continue
+        t = signed(slots[k]) - 1
+        tallies[t, MILLIBITS] += more[m, MILLIBITS]
+        tallies[t, BASIS] |= more[m, BASIS]
+        tallies[t, SHARED] += more[m, SHARED]
+        tallies[t, OUTWARD] += more[m, OUTWARD]
+        later = more[m, DELAY] - tallies[t, DELAY]
+        most = FAR // (more[m, SHARED] | 1)
+        if -most < later < most and -FAR < more[m, MORE_DELAY] < FAR and -2 * FAR < tallies[t, MORE_DELAY] < 2 * FAR:
+            tallies[t, MORE_DELAY] += more[m, MORE_DELAY] + later * more[m, SHARED]
+        if more[m, HERE_FIRST] < tallies[t, HERE_FIRST]:
+            tallies[t, HERE_FIRST] = more[m, HERE_FIRST]
+        if more[m, HERE_LAST] > tallies[t, HERE_LAST]:
+            tallies[t, HERE_LAST] = more[m, HERE_LAST]
+        if more[m, THERE_FIRST] < tallies[t, THERE_FIRST]:
+            tallies[t, THERE_FIRST] = more[m, THERE_FIRST]
+        if more[m, THERE_LAST] > tallies[t, THERE_LAST]:
+            tallies[t, THERE_LAST] = more[m, THERE_LAST]
     return pairs
