@@ -58,7 +58,7 @@ class Port:
     def to_group(self) -> Array:
         """(c,) whether each conversation has a frame to a multicast or the broadcast address."""
         if self._group is None:
-            rows = np.flatnonzero(self.packets.flags & np.uint32(Flag.GROUP))
+            rows = np.flatnonzero(self.packets.flags & np.uint32(Flag.GROUP) != 0)
             of = self.conversation[rows]
             self._group = np.zeros(len(self.conversations), bool)
             self._group[of[of >= 0]] = True
