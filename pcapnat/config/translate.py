@@ -210,6 +210,7 @@ def _source(reading: Reading) -> NatBehavior:
             own_address = deed.addresses and deed.addresses[0] == deed.addresses[1] and not deed.ports and deed.flags == main.flags
             if not own_address or not hosts or _ranges(matches, "proto") or (id(step) in after and _overlap(hosts, scope)):
                 reading.leave(step, "not modelled: another source NAT rule gives addresses and ports")
+                icmp = icmp or (deed.addresses in (None, main.addresses) and hosts is None and any(_has(matches, p) for p in ICMPS))
                 continue
             own += [Source(p, written(deed.addresses[0])) for low, high in hosts for p in prefixes(low, high)]  # type: ignore[index]
         elif not carries and any(_has(matches, p) for p in ICMPS) and deed.addresses not in (None, main.addresses):
@@ -371,18 +372,16 @@ def _forward(step: Step, deed: Deed, matches: tuple[Match, ...], reading: Readin
     protos = [p for low, high in _ranges(matches, "proto") or () for p in range(low, high + 1)]
     dports = _ranges(matches, "dport")
     made = []
-    for at in dports or ((0, 65535),):
-        to = None
-        if deed.ports:
-            to = deed.ports[0]
-            if dports is None or (at[0] != at[1] and deed.ports[0] == deed.ports[1]):
-                reading.leave(step, "not modelled: several ports lead to one")
-                return
-            if at[0] != at[1] and to != at[0]:
-                reading.notes.append(f"{step.rule.says}: ports are taken as moved by {to - at[0]} each")
-            if to + at[1] - at[0] > 65535:
-                reading.leave(step, "not modelled: its ports end beyond 65535")
-                return
+    if deed.ports and (dports is None or sum(high - low + 1 for low, high in dports) > MOST_SHARED):
+        reading.leave(step, f"not modelled: more than {MOST_SHARED} ports lead to one")
+        return
+    if deed.ports:
+        # A port that lies in the range is kept, any other becomes its first (the kernel looks for a free one from there on).
+        single = [p for low, high in dports or () for p in range(low, high + 1)]
+        targets = [((p, p), p if deed.ports[0] <= p <= deed.ports[1] else deed.ports[0]) for p in single]
+    else:
+        targets = [(at, None) for at in dports or ((0, 65535),)]
+    for at, to in targets:
         made += [
             Static(o, written(n), str(p) if p else "", at, to, r)
             for o in outside
