@@ -398,6 +398,7 @@ def _quiet(path: Path) -> None:
 
 def test_a_rule_for_the_rest_translates_icmp_too(tmp_path: Path) -> None:
     """Even where its way with UDP's ports is not that of the rule before, and listed."""
-    found = read(tmp_path, iptables(f"{OUT.replace('-j', '-p tcp -j')} SNAT --to-source 203.0.113.9:10000-60000 --random\n{OUT} MASQUERADE"))
+    tcp = OUT.replace("-j", "-p tcp -j")
+    found = read(tmp_path, iptables(f"{tcp} SNAT --to-source 203.0.113.9:10000-60000 --random\n{OUT} MASQUERADE"))
     assert found.icmp_queries
     assert [said for said in found.unmodelled if "MASQUERADE" in said]
