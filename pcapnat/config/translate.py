@@ -375,12 +375,11 @@ def _forward(step: Step, deed: Deed, matches: tuple[Match, ...], reading: Readin
     if deed.ports and (dports is None or sum(high - low + 1 for low, high in dports) > MOST_SHARED):
         reading.leave(step, f"not modelled: more than {MOST_SHARED} ports lead to one")
         return
+    targets: list[tuple[tuple[int, int], int | None]] = [(at, None) for at in dports or ((0, 65535),)]
     if deed.ports:
         # A port that lies in the range is kept, any other becomes its first (the kernel looks for a free one from there on).
         single = [p for low, high in dports or () for p in range(low, high + 1)]
         targets = [((p, p), p if deed.ports[0] <= p <= deed.ports[1] else deed.ports[0]) for p in single]
-    else:
-        targets = [(at, None) for at in dports or ((0, 65535),)]
     for at, to in targets:
         made += [
             Static(o, written(n), str(p) if p else "", at, to, r)
