@@ -206,6 +206,22 @@ def test_the_command(tmp_path: Path) -> None:
     assert "translated and not in the table of sessions" in page
 
 
+def test_beside_what_was_inferred(tmp_path: Path) -> None:
+    """`analyze --table`: the same comparison, without rules; of one box, and only where there is one."""
+    table = tmp_path / "table"
+    table.write_text("\n".join(written("linux-masquerade")[2:]))
+    points = [str(CAPTURES / "linux-masquerade" / f"{side}.pcap") for side in ("inside", "outside")]
+    arguments = ["analyze", *points, "--table", str(table)]
+    (box,) = json.loads(CliRunner().invoke(cli, [*arguments, "--format", "json"], catch_exceptions=False).output)["boxes"]
+    assert box["table"]["agreed"] == box["table"]["sessions"] > 20
+    assert box["table"]["unlisted"]["count"] >= 2
+    assert "conversations crossed as the table says" in CliRunner().invoke(cli, arguments).output
+    for few, says in ((points[:1], "one side of a box only"), ([*points, f"third={points[1]}"], "not known which")):
+        ran = CliRunner().invoke(cli, ["analyze", *few, "--table", str(table)])
+        assert isinstance(ran.exception, PcapnatError)
+        assert says in str(ran.exception)
+
+
 SEEDS = [*WAYS.values()]
 
 
