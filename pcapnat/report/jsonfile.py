@@ -29,6 +29,7 @@ from .portuse import hosts_json, ports_in_use_json
 from .replayjson import replay_json
 from .requirementpage import judged_json
 from .saidjson import application, said
+from .tabletext import table_json
 
 Json = dict[str, Any]
 
@@ -274,6 +275,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         **passage_json(box),
         "behavior": {**behavior(box.behavior), "requirements": judged_json(box.requirements), **likely_json(box.likely)},
         "replay": _replay(box),
+        "table": table_json(box.table) if box.table else None,
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),
     }
