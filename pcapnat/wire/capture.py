@@ -27,12 +27,14 @@ from .walk import (
     BAD_BLOCK,
     BAD_RECORD,
     BLOCK,
+    CUSTOM,
     DROPS,
     FULL,
     INTERFACE_SIZE,
     MAX_LEN,
     MORE,
     NO_INTERFACE,
+    OTHER,
     STATE_SIZE,
     STOP,
     TOO_LONG,
@@ -285,6 +287,11 @@ class Capture:
         self.via, self.file_bytes = "tshark", None
         self.notes.append("read through tshark" + (f", as {name} captures are" if name != "pcapng" else ""))
         return self._rewritten(name)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether Wireshark may number more than packets as frames, in what was read so far."""
+        return self.via is not None or bool(self.state[[CUSTOM, OTHER]].any())
 
     def refuse(self, what: str) -> NoReturn:
         """This cannot be read at all."""
