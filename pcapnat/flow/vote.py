@@ -38,6 +38,8 @@ PAIR, MILLIBITS, BASIS, SHARED, OUTWARD, HERE_FIRST, HERE_LAST, THERE_FIRST, THE
 TALLY = 11
 """DELAY is that of the first frames alike, MORE_DELAY the sum of what others have more: it grows slowly, and stays within twice FAR."""
 FAR = 1 << 61
+COPY_NS = 200_000
+"""Frames of one conversation, alike to the IP identification and so near one another, are copies that the capture made."""
 ANEW = 64
 """A TTL that differs by more than this was set anew by a box that makes packets of its own: it says nothing of the way."""
 
@@ -53,7 +55,7 @@ def weight(p: Any, i: int, family: int) -> int:
     flags = p.flags[i]
     size = signed(p.payload_len[i])
     if family == STREAM:
-        return PAYLOAD_BITS if flags & TCP and size >= SHORTEST else 0
+        return PAYLOAD_BITS if flags & TCP and size >= SHORTEST and p.digest[i] != 0 else 0
     if flags & TCP:
         if p.seq[i] == 0 and p.ack[i] == 0 and size == 0:
             return 0  # as some resets have: neither number is worth anything
@@ -101,6 +103,13 @@ def another(here: Any, there: Any, i: int, j: int) -> int:
     if here.ip_id[i] == 0 or there.ip_id[j] == 0 or (here.flags[i] | there.flags[j]) & V6:
         return 0
     return 1 if here.ip_id[i] != there.ip_id[j] else -1
+
+
+@inner
+def copied(p: Any, i: int, j: int) -> bool:
+    """Whether row j is row i captured again, as at a mirror or on two interfaces, and not sent again."""
+    apart = p.time_ns[j] - p.time_ns[i]
+    return bool(-COPY_NS <= apart <= COPY_NS and p.ip_id[i] == p.ip_id[j] and p.ttl[i] == p.ttl[j])
 
 
 @inner
@@ -187,7 +196,8 @@ def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, whi
                 last = row
                 row = chain[row]
             if same:
-                entries[e, REPEATED] |= 1 << side
+                if not copied(p, last, i):
+                    entries[e, REPEATED] |= 1 << side
                 continue
             entries[e, COUNT_HERE + side] += 1
             chain[i] = -1

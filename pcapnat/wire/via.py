@@ -19,6 +19,9 @@ from ..terms import CaptureError, PcapnatError, printable
 
 PATIENCE_S = 60.0
 """tshark is ended if it gives nothing for as long."""
+ASKING_S = 10.0
+"""So long tshark may take to say whether it knows a file that we do not."""
+OF_TSHARK = "a format of tshark's"
 SLOWEST = 200_000
 """Bytes a second that tshark dissects at least."""
 USUAL_PLACES = (r"C:\Program Files\Wireshark\tshark.exe", "/Applications/Wireshark.app/Contents/MacOS/tshark")
@@ -39,6 +42,9 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x00\x00\x02\x00\x12\x05\x00\x08", "K12"),
     (b"+---------+---------------+----------+", "K12 text"),
     (b"\x54\x52\x00\x64\x00", "HP-UX nettl"),
+    (b"\x01\x10\x4c\x00\x01\x05", "LANalyzer"),
+    (b"\x07\x10\x4c\x00\x01\x05", "LANalyzer"),
+    (b"ObserverPktBuffe", "Observer"),
 )
 """(first bytes, name) of captures that tshark reads and we do not."""
 
