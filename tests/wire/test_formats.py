@@ -165,6 +165,17 @@ def test_erf(tmp_path: Path, mode: str) -> None:
     assert (capture.format, capture.facts.dropped) == ("erf", 3)
 
 
+def test_a_cut_file_is_not_taken_for_a_patched_one(tmp_path: Path) -> None:
+    """Its second record is cut; with longer record headers, the first thing odd is one length in what is left of it."""
+    frame = b"\2\0\0\0\x45\xc0\0\xac" + bytes(168)
+    record = struct.pack("<IIII", 1_000_000_000, 5, len(frame), len(frame)) + frame
+    data = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 4470, 0) + record + record[:76]
+    capture, frames = found(write(tmp_path, data))
+    assert [captured for _, captured, _ in frames] == [176]
+    assert capture.truncated
+    assert not capture.notes
+
+
 def test_erf_needs_more_than_luck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One odd field and a file is not ERF; neither is one whose only record is cut."""
     monkeypatch.setattr(via, "program", lambda: None)  # which takes some of these for ERF
