@@ -7,7 +7,7 @@ found is entered only if an IP header follows (decode.py); otherwise the packet 
 from enum import IntEnum
 from typing import Any
 
-from ..kernel import cold, inner, load16, load32
+from ..kernel import cold, inner, load16, load32, signed
 from .link import ETHER, IPV4, IPV6, MPLS, PPP, STEP, UNKNOWN_TYPE, VERSION
 
 
@@ -58,6 +58,10 @@ def tunnel_port(port: int) -> bool:
     return 1701 <= port <= 6635 and (
         port == 4789 or port == 6081 or port == 2152 or port == 4790 or port == 1701 or port == 3544 or port == 6635 or port == 4754
     )
+
+
+DEEPEST_NSH = 4
+"""Service headers (RFC 8300) that may lie between VXLAN-GPE and what it carries."""
 
 
 @inner
@@ -222,7 +226,17 @@ def enter(buf: Any, at: int, end: int, proto: int, port: int) -> tuple[int, int,
     if port == 4790:
         if buf[at] & 0x30 or not buf[at] & 4:
             return NO_TUNNEL, at, 0, 0
-        inside = buf[at + 3]
+        key = key if buf[at] & 8 else 0
+        inside = signed(buf[at + 3])
+        at += 8
+        for _ in range(DEEPEST_NSH):
+            if inside != 4:
+                break
+            size = (buf[at + 1] & 0x3F) * 4 if at + 8 <= end else 0
+            if size < 8 or buf[at] >> 6:  # RFC 8300 2.2: a base and a service path header at least, version 0
+                return NO_TUNNEL, at, 0, 0
+            inside = signed(buf[at + 3])
+            at += size
         what = UNKNOWN_TYPE
         if inside == 1:
             what = IPV4
@@ -230,7 +244,9 @@ def enter(buf: Any, at: int, end: int, proto: int, port: int) -> tuple[int, int,
             what = IPV6
         elif inside == 3:
             what = ETHER
-        return VXLAN_GPE, at + 8, step(what), key if buf[at] & 8 else 0
+        elif inside == 5:
+            what = MPLS
+        return VXLAN_GPE, at, step(what), key
     if port == 6081 and buf[at] >> 6 == 0:
         return GENEVE, at + 8 + (buf[at] & 0x3F) * 4, carried(load16(buf, at + 2)), key
     return NO_TUNNEL, at, 0, 0
