@@ -73,8 +73,8 @@ def _agreed(c: Candidates) -> Clock:
 def ended(here: Port, there: Port, rows_here: Array, rows_there: Array) -> Array:
     """(k,) 1 where the box has a connection of its own on the other side, 0 where it only renumbers, or where the SYNs do not tell.
 
-    A box that rewrites sequence numbers forwards the client's SYN, with its timestamp and identification; one that ends connections
-    sends one of its own.
+    A box that rewrites sequence numbers forwards the client's SYN, with its identification or at least its timestamp (some rewrite
+    that, too); one that ends connections sends one of its own.
     """
     a, b = here.packets, there.packets
     one, other = here.conversations.first_row[rows_here], there.conversations.first_row[rows_there]
@@ -83,5 +83,5 @@ def ended(here: Port, there: Port, rows_here: Array, rows_there: Array) -> Array
     same_stamp = a.tsval[one] == b.tsval[other]
     identified = (a.ip_id[one] != 0) & (b.ip_id[other] != 0)
     same_id = a.ip_id[one] == b.ip_id[other]
-    own = np.where(stamped, ~same_stamp, identified & ~same_id & (a.window[one] != b.window[other]))
+    own = np.where(stamped, ~same_stamp & ~(identified & same_id), identified & ~same_id & (a.window[one] != b.window[other]))
     return np.asarray(syns & own).astype(np.uint8)

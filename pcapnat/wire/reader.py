@@ -18,6 +18,7 @@ from .link import layouts
 from .packets import Outer, Packets, Quoted
 from .select import Meant, Selector
 from .source import BOMB_FRAMES, FRAME_BYTES
+from .transport import LEAST_LIMIT
 from .windows import PacketFacts
 
 Progress = Callable[[int, int | None], None]
@@ -185,9 +186,10 @@ def glance(path: str, via: str | None = None) -> Glance:
         return Glance(expected, snaplens)
     chunk = capture.first_chunk()
     snaplens = [i.snaplen for i in capture.interfaces]
-    if capture.windows:  # etl2pcapng does not say what pktmon cut, which is all but 128 bytes unless it was told otherwise
-        lengths, cut = chunk.frames.cap_len[: chunk.count], chunk.frames.cap_len[: chunk.count] < chunk.frames.wire_len[: chunk.count]
-        snaplens += [int(lengths[cut].max())] if cut.any() else []
+    # Programs that cut frames later do not always say so: etl2pcapng of pktmon's 128 bytes, and what rewrites pcap headers.
+    lengths, cut = chunk.frames.cap_len[: chunk.count], chunk.frames.cap_len[: chunk.count] < chunk.frames.wire_len[: chunk.count]
+    if cut.any():
+        snaplens.append(int((lengths[cut] if capture.windows else lengths).max()))
     first = int(chunk.frames.time_ns[0]) if chunk.count else None
     if capture.file_bytes is None or (not chunk.count and not capture.ended):
         return Glance(UNKNOWN_FRAMES, snaplens, first)
@@ -212,4 +214,4 @@ def key_limit(snaplens: list[int]) -> int:
     Room is left for 14 bytes of Ethernet, 4 of VLAN, 40 of IPv6 and 32 of TCP with timestamps.
     """
     shortest = min([s for s in snaplens if s > 0], default=KEY_LIMIT + 90)
-    return max(16, min(KEY_LIMIT, shortest - 90))
+    return max(LEAST_LIMIT, min(KEY_LIMIT, shortest - 90))

@@ -13,6 +13,8 @@ WSCALE, MSS, GROUP, KEY, IN_QUERY = (int(f) for f in (Flag.WSCALE, Flag.MSS, Fla
 SPI, PROTECTED, DEEP = (int(f) for f in (Flag.SPI, Flag.PROTECTED, Flag.DEEP))
 OF_ONE_PACKET = IP | V6 | PORTS | TCP | UDP | ICMP | FRAGMENT | GROUP | KEY | IN_QUERY | SPI
 """Marks that belong to one packet and not to the one it carries."""
+LEAST_LIMIT = 16
+"""Payload bytes that a key covers at least, where there are so many; with so few, that of a TCP segment covers none."""
 MAY_CARRY = 1 << 40
 """Never stored: the packet may be a tunnel's."""
 DEPTH = 8
@@ -114,6 +116,8 @@ def quote(buf: Any, at: int, end: int, q: Any, k: int) -> bool:
     q.dport[k] = 0
     q.seq[k] = 0
     if first and at + 8 <= end:
+        if proto == 17 and load16(buf, at + 4) < 8 and (load16(buf, at + 4) > 0 or version == 4):
+            return True  # as of such a packet itself: no conversation
         if proto == 6 or proto == 17 or proto == 132 or proto == 136 or proto == 33:
             q.sport[k] = load16(buf, at)
             q.dport[k] = load16(buf, at + 2)
@@ -171,13 +175,14 @@ def transport(
         if at + 8 > end:
             return flags | SHORT, quoted
         if proto == 17:
+            size = load16(buf, at + 4)
+            if size < 8 and (size > 0 or (not flags & V6 and p.wire_len[i] <= 0xFFFF)):  # 0: as long as the packet (RFC 2675 section 4)
+                return flags | BAD, quoted
             flags |= UDP
             if tunnel_port(p.dport[i]) or tunnel_port(p.sport[i]):
                 flags |= MAY_CARRY
-            if flags & FRAGMENT:
-                size = load16(buf, at + 4)
-                if size > 8:
-                    ip_end = at + size  # the length of the whole datagram, which later fragments complete
+            if flags & FRAGMENT and size > 8:
+                ip_end = at + size  # the length of the whole datagram, which later fragments complete
         at += 8
     elif proto == 1 or proto == 58:
         if at + 8 > end:
@@ -224,7 +229,9 @@ def transport(
     p.payload_at[i] = at
     p.payload_len[i] = size
     if at > end:
-        return flags | SHORT, quoted
+        flags |= SHORT
+        if proto != 6:
+            return flags, quoted
     if limit > 0:
         known = end - at
         if known > limit:
@@ -232,8 +239,12 @@ def transport(
         key = mix(key, size)
         if known > 0:
             name = digest(buf, at, known)
-            p.digest[i] = name
-            key = mix(key, name)
+            # What a short snaplen leaves of a payload depends on the options before it, and the numbers of a segment are
+            # enough to know it by. A stream is not recognised by less of its beginning than the other side may show.
+            if proto != 6 or limit > LEAST_LIMIT:
+                key = mix(key, name)
+            if proto != 6 or known == limit or known == size:
+                p.digest[i] = name
         p.key[i] = key
         flags |= KEY
     return flags, quoted
