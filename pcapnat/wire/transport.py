@@ -116,8 +116,6 @@ def quote(buf: Any, at: int, end: int, q: Any, k: int) -> bool:
     q.dport[k] = 0
     q.seq[k] = 0
     if first and at + 8 <= end:
-        if proto == 17 and load16(buf, at + 4) < 8 and (load16(buf, at + 4) > 0 or version == 4):
-            return True  # as of such a packet itself: no conversation
         if proto == 6 or proto == 17 or proto == 132 or proto == 136 or proto == 33:
             q.sport[k] = load16(buf, at)
             q.dport[k] = load16(buf, at + 2)

@@ -59,8 +59,9 @@ Reasons = dict[int, str]
 """By frame."""
 INNER = (
     "gre", "vxlan", "geneve", "gtp", "l2tp", "teredo", "capwap", "capwap.data", "mpls", "pwethcw", "lwapp", "erspan", "nsh", "batadv",
-    "zep", "tzsp", "tapa", "openflow", "openflow_v1", "openflow_v4", "sflow", "ipsec", "otv", "dtls", "btbnep", "usb", "rndis", "esp", "etherip",
-    "udpencap", "dvb_ule", "mp2t", "docsis", "exported_pdu", "aal2", "rlc-lte", "pdcp-lte", "gsm_um", "sndcp", "nas-5gs", "fp", "mint",
+    "zep", "tzsp", "tapa", "openflow", "openflow_v1", "openflow_v4", "sflow", "ipsec", "otv", "dtls", "btbnep", "usb", "rndis", "esp",
+    "etherip", "udpencap", "dvb_ule", "mp2t", "docsis", "exported_pdu", "aal2", "rlc-lte", "pdcp-lte", "gsm_um", "sndcp", "nas-5gs",
+    "fp", "mint",
     "trill", "fabricpath", "ieee8021ah", "lisp-data", "vntag", "6lowpan",
 )  # fmt: skip
 TAGS = ("dsa", "edsa", "mactag", "brcm-tag", "ixiatrailer", "macsec", "vss_monitoring", "exeh", "cmd", "prp", "hsr", "isl")

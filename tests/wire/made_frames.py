@@ -242,7 +242,7 @@ CASES = [
     quote_case("quoted later fragment", ip4(17, DATA, frag=0x2001), {**QUOTED_UDP, **NO_PORTS}, kind=4, code=0),
     quote_case("quoted first fragment", ip4(17, udp(), frag=0x2000), QUOTED_UDP),
     quote_case("quoted header alone", ip4(17, b""), {**QUOTED_UDP, **NO_PORTS}),
-    *(quote_case(f"quoted udp of length {size}", ip4(17, udp(length=size)), {**QUOTED_UDP, **NO_PORTS}) for size in (0, 7)),
+    *(quote_case(f"quoted udp of length {size}", ip4(17, udp(length=size)), QUOTED_UDP) for size in (0, 7)),
     quote_case("quoted sctp", ip4(132, struct.pack("!HHII", 1, 2, 3, 4)), {**QUOTED_UDP, "proto": 132, "sport": 1, "dport": 2}),
     quote_case("quoted esp", ip4(50, DATA), {**QUOTED_UDP, **NO_PORTS, "proto": 50}),
     Case("icmp error with nothing quoted", 1, ether(0x0800, ip4(1, error(3, 3, b"abc"))), IP | ICMP,

@@ -65,8 +65,6 @@ KNOWN: dict[str, tuple[set[str], str]] = {
     "tcp option of length 0": ({"mss"}, "dpkt reads on behind an option whose length cannot be"),
     "tcp header shorter than itself": ({"seq", "payload_len", "stream"}, BAD),
     "ipv4 length left to the card": ({"checksum"}, "tshark takes a sum for wrong that is not made yet"),
-    "quoted udp of length 0": ({"quoted sport", "quoted dport"}, "as of such a packet itself, no conversation is looked for"),
-    "quoted udp of length 7": ({"quoted sport", "quoted dport"}, "as of such a packet itself, no conversation is looked for"),
     "ipv4 version 5": ({"headers", "src", "dst", "proto", "ttl", "tos", "ip_id", "sport", "dport", "ip_checksum", "checksum"}, BAD),
     "ipv4 header of 16 bytes": ({"headers"}, BAD),
     "ipv4 shorter than its header": ({"headers", "src", "dst", "proto", "ttl", "tos", "ip_id", "ip_checksum"}, BAD),
