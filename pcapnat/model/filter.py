@@ -23,8 +23,45 @@ LATER = 2
 def bars(filters: tuple[Filter, ...], t: Traffic, v: Verdicts) -> tuple[Array, Array]:
     """(n,) bit s for every state in which rules stop a frame, UNTRACKED for any state; (5, n) the rule that does, -1 for none.
 
-    v: what becomes of the frames without filter rules.
+    v: what becomes of the frames without filter rules. Of frames that no rule tells apart one is looked at.
     """
+    rows, place = _unlike(t, v)
+    if len(rows) * 2 > len(t):
+        return _bars(filters, t, v)
+    stopped, who = _bars(filters, t.take(rows), v.take(rows))
+    return stopped[place], who[:, place]
+
+
+def _unlike(t: Traffic, v: Verdicts) -> tuple[Array, Array]:
+    """(k,) rows that stand for all, in order, and (n,) which of them stands for each row.
+
+    Alike are whole frames of one way of a session with the same flags and the same fate, but those that turn round inside, whose two
+    ways enter on one side.
+    """
+    n = len(t)
+    alike = np.flatnonzero((v.session >= 0) & (t.fragment == 0) & (t.kind > 0) & (t.kind < 254) & ((t.side == 1) | (v.side != 0)))
+    rows = np.arange(n)
+    if len(alike) * 2 <= n:
+        return rows, rows
+    # What tells frames of one way apart takes few values: they are counted through.
+    fate = v.disposition[alike].astype(np.int64) * 3 + v.side[alike]
+    code = (fate * 256 + t.kind[alike]) * 512 + (t.tcp_flags[alike] & 511)
+    used = np.bincount(code, minlength=1) > 0
+    kinds = int(used.sum())
+    session = v.session[alike] - v.session[alike].min()
+    if (int(session.max()) + 1) * 2 * kinds > 8 * n:
+        return rows, rows
+    key = (session * 2 + t.side[alike]) * kinds + (np.cumsum(used) - 1)[code]
+    first = np.empty(int(key.max()) + 1, np.int64)
+    first[key[::-1]] = alike[::-1]
+    rows[alike] = first[key]
+    stands = np.zeros(n, bool)
+    stands[rows] = True
+    return np.flatnonzero(stands), (np.cumsum(stands) - 1)[rows]
+
+
+def _bars(filters: tuple[Filter, ...], t: Traffic, v: Verdicts) -> tuple[Array, Array]:
+    """The same, frame by frame."""
     n = len(t)
     stopped = np.zeros(n, np.uint8)
     who = np.full((UNTRACKED + 1, n), -1, np.int32)

@@ -19,6 +19,8 @@ from .traffic import Quotes, Traffic, Verdicts
 
 FEWEST = 1 << 8
 """Rows a model begins with."""
+MANY = 1 << 12
+"""Rows that are not doubled any more, for the sake of memory."""
 
 
 @dataclass
@@ -127,15 +129,16 @@ class NatModel:
         self._owners = np.zeros((self._rules.blocks if self._rules else 1, 2), np.uint64)
 
     def _room(self, time: int) -> None:
-        """Forget what has died; if that is less than half, double the rows."""
+        """Forget what has died; if that is less than half, add rows: as many again while they are few, then less."""
         count = int(self._totals[COUNT])
         alive = int((self._life[:count, EXPIRES] > time).sum())
         rows = len(self._life)
         if alive * 2 > rows and count >= rows - 1:
-            self._keys = np.concatenate([self._keys, np.zeros_like(self._keys)])
-            self._life = np.concatenate([self._life, np.zeros_like(self._life)])
-            self._links = np.concatenate([self._links, np.zeros_like(self._links)])
-            self._tables(2 * rows)
+            more = max(rows // 8, min(rows, MANY))
+            self._keys = np.concatenate([self._keys, np.zeros_like(self._keys, shape=(2 * more, 4))])
+            self._life = np.concatenate([self._life, np.zeros_like(self._life, shape=(more, LIFE))])
+            self._links = np.concatenate([self._links, np.zeros_like(self._links, shape=(more, 4))])
+            self._tables(rows + more)
         assert self._rules is not None
         left = sweep(
             self._slots, len(self._slots) - 1, self._groups, len(self._groups) - 1, SEED, self._keys, self._life, self._links,
