@@ -43,6 +43,8 @@ class Box:
     """Known NATs in the order of how well they fit; None for a box that translates nothing."""
     requirements: list[Judged] = field(default_factory=list)
     """What the captures say about the RFCs' requirements; nothing for a box that translates nothing."""
+    table: Truth | None = None
+    """Its own table of sessions beside what crossed, if one was given."""
 
 
 @dataclass

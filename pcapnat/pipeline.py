@@ -44,8 +44,13 @@ from .wire import (
 )
 
 
-def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None) -> Analysis:
-    """Everything about the boxes between points given from the innermost to the outermost."""
+def analyze(points: list[Point], say: Say | None = None, progress: Progress | None = None, table: SessionTable | None = None) -> Analysis:
+    """Everything about the boxes between points given from the innermost to the outermost.
+
+    table: the one box's own, which is compared with what crossed. Raises PcapnatError if there is another number of boxes.
+    """
+    if table and len(points) > 2:
+        raise PcapnatError(f"a table is of one box: of the {len(points) - 1} between these points it is not known which")
     limit = _prepared(points, say)
     from concurrent.futures import ThreadPoolExecutor  # here, because other commands need not wait for its import
 
@@ -60,6 +65,10 @@ def analyze(points: list[Point], say: Say | None = None, progress: Progress | No
         notes = [_split(*both)] if both else []
         told = notes + _notes(ports, boxes) + _unread(ports, heard)
         found = Analysis(ports, _clocks(boxes), list(used), boxes, told, heard, [host_ports(p.conversations) for p in ports])
+        if table and not boxes:
+            raise PcapnatError(f"{points[0].name}: this capture shows one side of a box only: a table is compared with what crossed it")
+        if table:
+            boxes[0].table = compared_table(table, boxes[0].crossing, boxes[0].translations)
         if not boxes:
             found.behind, found.presence = hosts_behind(ports[0]), presence(ports[0], heard[0])
         return found

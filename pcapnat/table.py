@@ -86,9 +86,9 @@ class Table:
 
     @classmethod
     def join(cls, parts: list[Self]) -> Self:
-        """All rows of `parts`, in order."""
-        if not parts:
-            return cls.empty(0)
+        """All rows of `parts`, in order; of one part alone, the part."""
+        if len(parts) < 2:
+            return parts[0] if parts else cls.empty(0)
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in cls.columns})
 
     def __getstate__(self) -> dict[str, Array]:

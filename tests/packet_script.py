@@ -137,9 +137,9 @@ def pcap(frames: Iterable[Frame], link: int = 1, snaplen: int = 262144) -> bytes
     return b"".join(out)
 
 
-def write(path: Path, frames: Iterable[Frame], snaplen: int = 262144) -> str:
+def write(path: Path, frames: Iterable[Frame], snaplen: int = 262144, link: int = 1) -> str:
     """Frames as a pcap file; its path as text."""
-    path.write_bytes(pcap(frames, snaplen=snaplen))
+    path.write_bytes(pcap(frames, snaplen=snaplen, link=link))
     return str(path)
 
 

@@ -9,7 +9,7 @@ import click
 
 from ..terms import PcapnatError, Selection
 from .exporting import WRITE_MODEL, put_models
-from .options import FORMAT, LIMIT, SELECT, VIA, WRITE, parse_points
+from .options import FORMAT, LIMIT, SELECT, TABLE, VIA, WRITE, parse_points
 from .output import Progress, coloured, put
 
 
@@ -21,6 +21,7 @@ from .output import Progress, coloured, put
 @VIA
 @SELECT
 @WRITE_MODEL
+@TABLE
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -37,6 +38,7 @@ def analyze(
     fail_on: str,
     selection: Selection,
     write_model: str | None = None,
+    table: str | None = None,
 ) -> None:
     """Match the conversations of two sides and print the translation table.
 
@@ -51,11 +53,13 @@ def analyze(
       pcapnat analyze in=dual.pcapng@0 out=dual.pcapng@1 --format json
       pcapnat analyze "vm=trace.etl@component 12" "nic=trace.etl@component 7 edge 1"
       pcapnat analyze inside.pcap outside.pcap -f "tcp port 443" --from +10 --to +2m
+      pcapnat analyze inside.pcap outside.pcap --table conntrack.txt
     """
     from .. import pipeline, report
+    from ..config import session_table
 
-    told = Progress()
-    analysis = pipeline.analyze([replace(p, via=via, selection=selection) for p in parse_points(points)], told.say, told)
+    known, told = session_table(table) if table else None, Progress()
+    analysis = pipeline.analyze([replace(p, via=via, selection=selection) for p in parse_points(points)], told.say, told, known)
     told.done()
     if write_model:
         put_models(pipeline.configured(analysis, "model"), write_model)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from ..terms import Selection
-from .options import FORMAT, LIMIT, SELECT, VIA, WRITE, parse_points
+from .options import FORMAT, LIMIT, SELECT, TABLE, VIA, WRITE, parse_points
 from .output import Progress, coloured, put
 
 
@@ -34,7 +34,7 @@ def models(name: str | None, style: str, write: str | None) -> None:
 @click.command()
 @click.argument("points", nargs=-1, required=True, metavar="POINT POINT")
 @click.option("--through", required=True, metavar="MODEL", help="A known NAT's name, NAME:word=value,..., or a model file (TOML).")
-@click.option("--table", metavar="FILE", help="The NAT's own table: conntrack -L or -E, /proc/net/nf_conntrack, Get-NetNatSession as JSON.")
+@TABLE
 @FORMAT
 @WRITE
 @LIMIT

@@ -18,6 +18,9 @@ WRITE = click.option("--write", type=click.Path(dir_okay=False), metavar="FILE",
 LIMIT = click.option(
     "--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table on the terminal; 0 for all."
 )
+TABLE = click.option(
+    "--table", metavar="FILE", help="The NAT's own table: conntrack -L or -E, /proc/net/nf_conntrack, Get-NetNatSession as JSON."
+)
 VIA = click.option("--via", type=click.Choice(["tshark"]), help="Have tshark read the file (by itself only for formats we do not read).")
 _SELECT = (
     click.option("-f", "--filter", metavar="EXPR", help="Only frames that this pcap-filter (tcpdump's) accepts."),

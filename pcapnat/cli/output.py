@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -44,11 +45,13 @@ def coloured(write: str | None) -> bool:
     )
 
 
-def put(text: str, write: str | None) -> None:
-    """The answer, to a file or standard output; what cannot be written is a PcapnatError."""
+def put(answer: str | Iterable[str], write: str | None) -> None:
+    """The answer, whole or in pieces, to a file or standard output; what cannot be written is a PcapnatError."""
+    pieces = (answer,) if isinstance(answer, str) else answer
     if write:
         try:
-            Path(write).write_text(text, encoding="utf-8")
+            with Path(write).open("w", encoding="utf-8") as file:
+                file.writelines(pieces)
         except OSError as error:
             raise PcapnatError(f"{write}: {(error.strerror or str(error)).lower()}") from None
         return
@@ -56,7 +59,8 @@ def put(text: str, write: str | None) -> None:
         raise PcapnatError("standard output is closed")
     try:
         # Bytes, not text: a console that cannot encode an arrow must not stop the answer.
-        sys.stdout.buffer.write(text.encode("utf-8"))
+        for piece in pieces:
+            sys.stdout.buffer.write(piece.encode("utf-8"))
         sys.stdout.flush()
     except BrokenPipeError:
         raise

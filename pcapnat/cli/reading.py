@@ -49,7 +49,7 @@ def conversations(file: str, style: str, write: str | None, limit: int, via: str
     capture, found, speech = reading.conversations(file, told.say, told, via, selection)
     told.done()
     put(
-        report.conversations_json(found, file, capture.problems, capture.notes, speech)
+        report.conversations_pieces(found, file, capture.problems, capture.notes, speech)
         if style == "json"
         else report.terminal(report.conversation_sections(found, capture.problems, limit, speech=speech), coloured(write)),
         write,

@@ -1,4 +1,4 @@
-"""A NAT's own table of sessions: conntrack -L and -E (plain, extended, xml), /proc/net/nf_conntrack, Open vSwitch's, Get-NetNatSession.
+"""A NAT's own table of sessions: conntrack -L and -E (plain, extended, xml, save), /proc/net/nf_conntrack, OVS's, Get-NetNatSession.
 
 A session is two tuples, as netfilter has it: its first packet as it arrived, and the answer to it as that arrives. Lines that are
 neither sessions nor events (a summary, expectations) are passed over and counted.
@@ -101,11 +101,12 @@ def _lines(lines: Iterable[str], found: SessionTable) -> None:
     for k, line in enumerate(lines, 1):
         if len(line) > LONGEST:
             raise RulesError(f"line {k}: longer than {LONGEST} characters")
-        if "src=" not in line or "mask-src=" in line:
+        saved = line.startswith("-A ")
+        if not saved and ("src=" not in line or "mask-src=" in line or "l3proto = " in line):
             found.passed_over += bool(line.strip())
             continue
         try:
-            when, event, known = _line(line, k)
+            when, event, known = (None, "", _saved(line, k)) if saved else _line(line, k)
         except (RulesError, ValueError) as error:
             raise RulesError(f"line {k}: {error}") from None
         if not event:
@@ -165,6 +166,32 @@ def _line(line: str, k: int) -> tuple[int | None, str, Known]:
     state = next((w for w in before if w.isupper()), "")
     known = Known(_tuple(proto, parts[0]), _tuple(proto, parts[1]), state, "[UNREPLIED]" not in line, k)
     return when, head[3] or "", known
+
+
+def _saved(line: str, k: int) -> Known:
+    """A session as `conntrack -o save` has it: options in pairs, the answer's addresses perhaps by what they were translated to."""
+    words = line.split()[1:]
+    if len(words) % 2:
+        raise RulesError("an option without a value")
+    said = dict(zip(words[::2], words[1::2], strict=True))
+    if "-p" not in said:
+        raise RulesError("no protocol")
+    proto = protocol_number(said["-p"])
+    ends = []
+    for names in (("-s",), ("-d",), ("-g", "-r"), ("-n", "-q")):
+        address = next((said[name] for name in names if name in said), None)
+        if address is None:
+            raise RulesError("an address is missing")
+        ends.append(address)
+    ports = [("sport", "--sport", "--orig-port-src"), ("dport", "--dport", "--orig-port-dst"),
+             ("sport", "--reply-port-src"), ("dport", "--reply-port-dst")]  # fmt: skip
+    tuples = []
+    for at in (0, 2):
+        given = {name: said[word] for name, *options in ports[at : at + 2] for word in options if word in said}
+        if "--icmp-id" in said or "--icmpv6-id" in said:
+            given["id"] = said.get("--icmp-id", said.get("--icmpv6-id", ""))
+        tuples.append(_tuple(proto, {"src": ends[at], "dst": ends[at + 1], **given}))
+    return Known(tuples[0], tuples[1], said.get("--state", ""), "SEEN_REPLY" in said.get("-u", ""), k)
 
 
 def _tuple(proto: int, words: dict[str, str]) -> Tuple:

@@ -57,6 +57,8 @@ def _filters(row: list[Step], chain: Chain, hook: Hook, number: int, sides: Side
             made.append(None)
             continue
         conditions, why = _conditions(step.rule.matches, sides, hook)
+        if "shared" in deed.flags:
+            conditions, why = None, "chosen by turns or by chance"
         if any(not part.startswith("+") for part in step.rule.unknown):
             conditions = None
         elif conditions is None and why:

@@ -12,6 +12,7 @@ from ..terms import printable
 from .ruleset import (
     FLAG_BITS,
     MOST_RULES,
+    MULTICAST,
     Chain,
     Deed,
     Match,
@@ -125,10 +126,14 @@ def _rule(line: str, table: str, version: int, chains: dict[tuple[str, str, int]
         except UnmodelledError as error:
             unknown.append(str(error))
     deed = _deed(target, goto, extra, (table, version), chains, unknown, found)
-    if turns and deed.kind in ("snat", "dnat"):
+    if turns and (deed.kind in ("snat", "dnat") or (deed.kind in ("jump", "goto") and table == "nat")):
         deed = replace(deed, flags=deed.flags | {"shared"})  # each packet takes this rule or one of the next: all of them are possible
     elif turns:
         unknown += turns
+    if not deed.kind and (not target or target in SILENT):
+        unknown = []  # it does nothing to packets, whenever it does
+    elif deed.kind in ("drop", "reject"):
+        unknown = [part.removeprefix("+") if part.startswith("+--limit") else part for part in unknown]
     for way in ways:
         chain.rules.append(Rule(tuple(way), deed, says, tuple(unknown)))
 
@@ -210,6 +215,15 @@ def _match(word: str, values: list[str], negated: bool, proto: int | None) -> li
         if ends[0] > ends[1]:
             raise RulesError(f"{value} goes backwards")
         return [[Match(word[2:5], (ends,), negated=negated)]]
+    if word == "--mark":
+        value = value.partition("/")[0]
+        if (int(value, 0) == 0) is negated:  # packets are taken to have no marks
+            raise UnmodelledError(" ".join(["!"] * negated + [word, *values])[:120])
+        return [[]]
+    if word in ("--limit", "--limit-burst") and not negated:
+        raise UnmodelledError(f"+{word} {value[:40]}")  # taken as not exceeded
+    if word == "--dst-type" and value == "MULTICAST":
+        return [[Match("dst", MULTICAST, negated=negated)]]
     if word == "--dst-type" and value == "LOCAL":
         return [[Match("local", negated=negated)]]
     raise UnmodelledError(" ".join(["!"] * negated + [word, *values])[:120])

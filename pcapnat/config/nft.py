@@ -41,6 +41,7 @@ VERDICTS = ("accept", "drop", "return", "jump", "goto", "continue")
 LOST = ("SNAT", "DNAT", "NETMAP", "REDIRECT")
 """Translations by iptables, of which JSON holds nothing but the name (nftables 1.0)."""
 PORTED = {"tcp": 6, "udp": 17, "sctp": 132, "udplite": 136, "dccp": 33}
+MARKS: tuple[dict[str, Any], ...] = ({"meta": {"key": "mark"}}, {"ct": {"key": "mark"}})
 Sets = dict[tuple[str, str, str], Any]
 
 
@@ -154,6 +155,8 @@ def _rules(rule: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> list[
             unknown.append(str(error))
         if len(ways) > MOST_PARTS:
             raise RulesError(f"stands for more than {MOST_PARTS} rules")
+    if any(deed.kind in ("drop", "reject") for _, deed in ways):
+        unknown = [part.removeprefix("+") if part.startswith("+limit") else part for part in unknown]
     return [Rule(tuple(m), deed, says, tuple(unknown)) for m, deed in ways]
 
 
@@ -203,6 +206,8 @@ def _match(left: Any, op: str, members: list[Any]) -> list[Match]:
     negated = op == "!="
     if not isinstance(left, dict) or not left:
         raise UnmodelledError("what a match looks at")
+    if ("&" in left and left["&"][0] in MARKS) or left in MARKS:
+        return _unmarked(left["&"][1] if "&" in left else 0xFFFFFFFF, op, members)
     if "&" in left:
         return _flags(left["&"], op, members)
     ((kind, body),) = left.items()
@@ -257,6 +262,13 @@ def _meta(key: str, op: str, members: list[Any]) -> list[Match]:
     raise UnmodelledError(f"meta {key}")
 
 
+def _unmarked(mask: Any, op: str, members: list[Any]) -> list[Match]:
+    """A test of marks, which packets are taken to have none of."""
+    if op not in ("==", "!=", "in") or (0 in [number(m, 0xFFFFFFFF) for m in members]) is (op == "!=") or not isinstance(mask, int):
+        raise UnmodelledError("a mark")
+    return []
+
+
 def _flags(parts: Any, op: str, members: list[Any]) -> list[Match]:
     """tcp flags & mask == value."""
     left, mask = parts
@@ -306,6 +318,7 @@ def _ports(op: str, members: list[Any]) -> Ranges:
 
 def _vmap(body: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> Iterator[tuple[tuple[Match, ...], Deed]]:
     """A map from values to verdicts: a rule each."""
+    turns = isinstance(body["key"], dict) and ("numgen" in body["key"] or "jhash" in body["key"])
     for member in _elements(body["data"], key, sets):
         value, verdict = member
         if isinstance(value, dict) and isinstance(value.get("elem"), dict):
@@ -313,7 +326,11 @@ def _vmap(body: dict[str, Any], key: tuple[str, str, str], sets: Sets) -> Iterat
         ((kind, target),) = verdict.items()
         if kind not in VERDICTS:
             raise UnmodelledError(f"a map to {kind}")
-        deed = Deed("" if kind == "continue" else kind, str(target["target"]) if isinstance(target, dict) else "")
+        called = str(target["target"]) if isinstance(target, dict) else ""
+        deed = Deed("" if kind == "continue" else kind, called, flags=frozenset({"shared"} if turns else ()))
+        if turns:
+            yield (), deed
+            continue
         left = body["key"]
         if isinstance(left, dict) and "concat" in left:
             yield tuple(m for part, v in zip(left["concat"], _joined(value), strict=True) for m in _match(part, "==", [v])), deed

@@ -73,4 +73,5 @@ def told(kind: str, body: Any, unknown: list[str]) -> None:
     text = said({kind: body})[:120]
     if kind == "xt" and isinstance(body, dict):
         text = f"xt {body.get('type', '')} {body.get('name', '')}: rules that iptables made; give the output of iptables-save"
-    unknown.append(text if kind in DECIDING else "+" + text)
+    within = kind == "limit" and not (isinstance(body, dict) and body.get("inv"))  # taken as not exceeded
+    unknown.append(text if kind in DECIDING and not within else "+" + text)

@@ -18,6 +18,8 @@ DEEPEST = 16
 
 Ranges = tuple[tuple[int, int], ...]
 MAPPED = 0xFFFF << 32
+MULTICAST: Ranges = ((MAPPED + 0xE0000000, MAPPED + 0xEFFFFFFF), (0xFF << 120, (1 << 128) - 1))
+BROADCAST: Ranges = ((MAPPED + 0xFFFFFFFF, MAPPED + 0xFFFFFFFF),)
 
 
 class RulesError(ValueError):
@@ -57,7 +59,7 @@ class Deed:
     answer: str = ""
     of: tuple[int, int] | None = None
     more: tuple[tuple[int, int], ...] = ()
-    """Further addresses, of rules among which this one is chosen by turns or by chance (flag "shared")."""
+    """Further addresses, of rules among which this one is chosen by turns or by chance (flag "shared", also of calls)."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _write(rules: Ruleset, chain: Chain, around: tuple[Match, ...], out: list[St
             if called:
                 _write(rules, called, around + rule.matches, out, depth + 1)
             out[at] = replace(out[at], skip=len(out) - at - 1)
-            if rule.deed.kind == "goto" and not rule.unknown:
+            if rule.deed.kind == "goto" and not rule.unknown and "shared" not in rule.deed.flags:
                 out.append(Step(Rule(rule.matches, Deed("return"), rule.says), around))
                 ends.append(len(out) - 1)
     for at in ends:

@@ -58,7 +58,8 @@ def found_sides(rules: Ruleset, nat: list[tuple[Chain, list[Step]]], inside: str
     """Sides by what the user says, then by what translation rules do."""
     out: set[str] = set()
     within: set[str] = set()
-    for chain, row in nat:
+    for chain, row in sorted(nat, key=lambda pair: pair[0].hook != "postrouting"):
+        masked = frozenset(out) if chain.hook == "prerouting" else frozenset()
         for step in row:
             matches = step.around + step.rule.matches
             came, leaves = (_names(matches, f, False) for f in ("iif", "oif"))
@@ -70,15 +71,31 @@ def found_sides(rules: Ruleset, nat: list[tuple[Chain, list[Step]]], inside: str
             if chain.hook == "postrouting" and step.rule.deed.kind in SOURCE and any(m.field == "status" for m in matches):
                 within |= leaves  # servers that ports are forwarded to are inside
             if chain.hook == "prerouting" and step.rule.deed.kind in ("dnat", "netmap"):
-                out |= came
+                # Where source NAT tells the way out, what comes in elsewhere and is sent on (a reflected port) comes from inside.
+                out |= came & masked if masked else came
                 within |= _names(matches, "iif", True)
     out -= within
+    if not out and not within:
+        within = _of_hosts(rules, nat)
     known = bool(out or within or inside or outside)
     every = {n for c in rules.chains for r in c.rules for m in r.matches for n in m.names} - {"lo"}
     if outside:
         out = {outside}
     within = {inside} if inside else every - out
     return Sides(frozenset(within - out), frozenset(out), bool(inside or outside), known)
+
+
+def _of_hosts(rules: Ruleset, nat: list[tuple[Chain, list[Step]]]) -> set[str]:
+    """Interfaces that rules accept the translated hosts' packets from, or for them on their way there."""
+    hosts = [span for chain, row in nat if chain.hook == "postrouting" for step in row if step.rule.deed.kind in SOURCE
+             for m in step.around + step.rule.matches if m.field == "src" and not m.negated for span in m.ranges]  # fmt: skip
+    found: set[str] = set()
+    for rule in (rule for chain in rules.chains for rule in chain.rules if rule.deed.kind == "accept"):
+        for name, end in (("iif", "src"), ("oif", "dst")):
+            spans = [span for m in rule.matches if m.field == end and not m.negated for span in m.ranges]
+            if spans and all(any(low <= a and b <= high for low, high in hosts) for a, b in spans):
+                found |= _names(rule.matches, name, False)
+    return found
 
 
 def _names(matches: tuple[Match, ...], name: str, negated: bool) -> set[str]:

@@ -6,12 +6,13 @@ that rules name are inside. A rule that cannot be expressed is left out and list
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ..nat.behavior import MOST_STATIC, Hairpin, Mapping, MssClamp, NatBehavior, Pooling, PortChoice, PortRange, Source, Static
 from ..nat.presets import PRESETS
 from .filters import filters_of
-from .ruleset import Chain, Deed, Match, Ranges, RulesError, Ruleset, Step, prefix, prefixes, steps, written
+from .ruleset import BROADCAST, MULTICAST, Chain, Deed, Match, Ranges, RulesError, Ruleset, Step, prefix, prefixes, steps, written
 from .sides import Sides, found_sides
 
 MOST_LISTED = 200
@@ -56,7 +57,9 @@ def behavior_of(rules: Ruleset, name: str, source: str, inside: str = "", outsid
     base = _source(reading)
     filters = filters_of(rules, sides, reading.unmodelled)
     for chain in rules.chains:
-        reading.unmodelled += [f"{rule.says} (not modelled: {part.removeprefix('+')})" for rule in chain.rules for part in rule.unknown]
+        for rule in chain.rules:
+            if rule.unknown:
+                reading.unmodelled.append(f"{rule.says} (not modelled: {', '.join(part.removeprefix('+') for part in rule.unknown)})")
     reading.unmodelled += rules.beside
     listed = list(dict.fromkeys(reading.unmodelled))
     if len(listed) > MOST_LISTED:
@@ -82,11 +85,11 @@ def behavior_of(rules: Ruleset, name: str, source: str, inside: str = "", outsid
 
 def _sources(row: list[Step], chain: Chain, reading: Reading) -> None:
     """The rules of a postrouting chain."""
-    for step in row:
+    for step, rest in _reached(row):
         rule, deed, matches = step.rule, step.rule.deed, step.around + step.rule.matches
         if len(chain.versions) == 1:
             matches += (Match("version", ((chain.versions[0],) * 2,)),)
-        if deed.kind in ("accept", "return", "drop") and not _harmless(step, matches, reading.sides):
+        if deed.kind in ("accept", "return", "drop") and not _harmless(step, matches, reading.sides, rest):
             reading.leave(step, "not modelled: an exception from translation")
             continue
         if deed.kind not in ("snat", "masquerade", "netmap"):
@@ -123,8 +126,28 @@ def _undecided(unknown: tuple[str, ...]) -> bool:
     return any(not part.startswith("+") for part in unknown)
 
 
-def _harmless(step: Step, matches: tuple[Match, ...], sides: Sides) -> bool:
-    """Whether an exception concerns nothing that goes between inside and outside, or stands at the end."""
+def _reached(row: list[Step]) -> Iterator[tuple[Step, list[Step]]]:
+    """The steps that packets can come to, each with those that it keeps packets from if it is an exception."""
+    at = 0
+    while at < len(row):
+        step = row[at]
+        at += 1
+        ends = step.rule.deed.kind in ("accept", "drop")
+        rest = row[at:] if ends else row[at : at + step.skip]
+        yield step, rest
+        # Where everything leaves a chain, the rest of it is never reached.
+        sure = not step.rule.matches and not step.rule.unknown and "shared" not in step.rule.deed.flags
+        if sure and (step.rule.deed.kind == "return" or (ends and not step.around)):
+            at += len(rest)
+
+
+def _harmless(step: Step, matches: tuple[Match, ...], sides: Sides, rest: list[Step]) -> bool:
+    """Whether an exception concerns nothing that goes between inside and outside, or keeps nothing from being translated."""
+    if not any(other.rule.deed.kind in ("snat", "dnat", "masquerade", "redirect", "netmap") for other in rest):
+        return True
+    groups = _ranges(matches, "dst") or ()
+    if groups and all(any(low <= a and b <= high for low, high in MULTICAST + BROADCAST) for a, b in groups):
+        return True  # routers pass none of these on
     came, leaves = sides.of(matches, "iif"), sides.of(matches, "oif")
     if came is not None and leaves is not None and (0 not in came or 1 not in leaves):
         return True
@@ -168,24 +191,26 @@ def _source(reading: Reading) -> NatBehavior:
     # The rule for most: one for all hosts, else the first. Those before it give single hosts or networks addresses of their own.
     for_all = [k for k, (_, _, m) in enumerate(ported) if _ranges(m, "src") is None]
     size = {k: sum(high - low + 1 for low, high in _ranges(m, "src") or ()) for k, (_, _, m) in enumerate(ported)}
-    both = sorted((k for k, (_, _, m) in enumerate(ported) if _has(m, TCP) and _has(m, UDP)), key=lambda k: -size[k])
+    both = sorted((k for k, (_, d, m) in enumerate(ported) if _for_both(d, m, ported)), key=lambda k: -size[k])
     at = (for_all or both or [0])[0]
     main, scope = ported[at][1], _ranges(ported[at][2], "src")
     sources: list[Ranges | None] = []
     own: list[Source] = []
     icmp = False
     after = {id(s) for s, _, _ in ported[at + 1 :]}
-    covered: set[tuple[int, int]] = set()
+    covered: list[tuple[int, int, Ranges | None]] = []
     versions: set[int] = set()
     for step, deed, matches in reading.source:
         same = (deed.addresses, deed.ports, deed.flags) == (main.addresses, main.ports, main.flags)
         kinds = _versions(matches)
-        carries = {(v, p) for v in kinds for p in (TCP, UDP) if _has(matches, p)} - covered
         hosts = _ranges(matches, "src")
+        before = {(v, p) for v, p, those in covered if those is None or (hosts is not None and _within(hosts, those))}
+        carries = {(v, p) for v in kinds for p in (TCP, UDP) if _has(matches, p)} - before
         if carries and not same:
             own_address = deed.addresses and deed.addresses[0] == deed.addresses[1] and not deed.ports and deed.flags == main.flags
             if not own_address or not hosts or _ranges(matches, "proto") or (id(step) in after and _overlap(hosts, scope)):
                 reading.leave(step, "not modelled: another source NAT rule gives addresses and ports")
+                icmp = icmp or (deed.addresses in (None, main.addresses) and hosts is None and any(_has(matches, p) for p in ICMPS))
                 continue
             own += [Source(p, written(deed.addresses[0])) for low, high in hosts for p in prefixes(low, high)]  # type: ignore[index]
         elif not carries and any(_has(matches, p) for p in ICMPS) and deed.addresses not in (None, main.addresses):
@@ -195,8 +220,7 @@ def _source(reading: Reading) -> NatBehavior:
         if carries or same:
             sources.append(hosts)
             versions |= kinds
-        if hosts is None:
-            covered |= carries
+        covered += [(v, p, hosts) for v, p in carries]
     random = bool(main.flags & {"random", "fully-random"})
     changed: dict[str, object] = {"icmp_queries": icmp, "sources": tuple(own)}
     if random:
@@ -218,6 +242,17 @@ def _source(reading: Reading) -> NatBehavior:
     if missing:
         reading.notes.append(f"no rule translates {missing[0]}; the model does")
     return replace(linux, **changed)  # type: ignore[arg-type]
+
+
+def _for_both(deed: Deed, matches: tuple[Match, ...], rules: list[tuple[Step, Deed, tuple[Match, ...]]]) -> bool:
+    """Whether a rule is for TCP and UDP, alone or with another that does the same for the same hosts."""
+    carried = {p for _, d, m in rules for p in (TCP, UDP) if d == deed and _ranges(m, "src") == _ranges(matches, "src") and _has(m, p)}
+    return carried == {TCP, UDP}
+
+
+def _within(hosts: Ranges, those: Ranges) -> bool:
+    """Whether hosts are all among those of another rule."""
+    return all(any(low <= a and b <= high for low, high in those) for a, b in hosts)
 
 
 def _joined(rules: list[tuple[Step, Deed, tuple[Match, ...]]]) -> list[tuple[Step, Deed, tuple[Match, ...]]]:
@@ -262,13 +297,16 @@ def _has(matches: tuple[Match, ...], proto: int) -> bool:
 def _destinations(row: list[Step], chain: Chain, reading: Reading) -> None:
     """The rules of a prerouting chain."""
     outside_only = False
-    for step in row:
+    forwarded = {(written(step.rule.deed.addresses[0]), step.rule.deed.ports[0] if step.rule.deed.ports else None)
+                 for step in row if step.rule.deed.kind == "dnat" and step.rule.deed.addresses
+                 and 1 in (reading.sides.of(step.around + step.rule.matches, "iif") or ())}  # fmt: skip
+    for step, rest in _reached(row):
         rule, deed, matches = step.rule, step.rule.deed, step.around + step.rule.matches
         came = reading.sides.of(matches, "iif")
         if deed.kind in ("accept", "return", "drop"):
             if came == {0} and all(m.field == "iif" or m in step.around for m in matches):
                 outside_only = True
-            elif (rule.matches or step.skip) and came != set():
+            elif (rule.matches or step.skip) and came != set() and not _harmless(step, (), reading.sides, rest):
                 reading.leave(step, "not modelled: an exception from translation")
             continue
         if deed.kind not in ("dnat", "redirect", "netmap") or _undecided(rule.unknown):
@@ -280,7 +318,12 @@ def _destinations(row: list[Step], chain: Chain, reading: Reading) -> None:
             reading.leave(step, "not modelled: it cannot be told on which side its interfaces are")
             continue
         if 1 not in came:
-            reading.leave(step, "not modelled: a destination NAT for what comes from inside")
+            # A forwarded port, reached from inside by the address outside.
+            target = (written(deed.addresses[0]) if deed.addresses else "", deed.ports[0] if deed.ports else None)
+            if deed.kind == "dnat" and target in forwarded:
+                reading.turned = True
+            else:
+                reading.leave(step, "not modelled: a destination NAT for what comes from inside")
             continue
         if deed.kind == "netmap":
             _netmap(step, deed, matches, reading, outbound=False)
@@ -329,18 +372,15 @@ def _forward(step: Step, deed: Deed, matches: tuple[Match, ...], reading: Readin
     protos = [p for low, high in _ranges(matches, "proto") or () for p in range(low, high + 1)]
     dports = _ranges(matches, "dport")
     made = []
-    for at in dports or ((0, 65535),):
-        to = None
-        if deed.ports:
-            to = deed.ports[0]
-            if dports is None or (at[0] != at[1] and deed.ports[0] == deed.ports[1]):
-                reading.leave(step, "not modelled: several ports lead to one")
-                return
-            if at[0] != at[1] and to != at[0]:
-                reading.notes.append(f"{step.rule.says}: ports are taken as moved by {to - at[0]} each")
-            if to + at[1] - at[0] > 65535:
-                reading.leave(step, "not modelled: its ports end beyond 65535")
-                return
+    if deed.ports and (dports is None or sum(high - low + 1 for low, high in dports) > MOST_SHARED):
+        reading.leave(step, f"not modelled: more than {MOST_SHARED} ports lead to one")
+        return
+    targets: list[tuple[tuple[int, int], int | None]] = [(at, None) for at in dports or ((0, 65535),)]
+    if deed.ports:
+        # A port that lies in the range is kept, any other becomes its first (the kernel looks for a free one from there on).
+        single = [p for low, high in dports or () for p in range(low, high + 1)]
+        targets = [((p, p), p if deed.ports[0] <= p <= deed.ports[1] else deed.ports[0]) for p in single]
+    for at, to in targets:
         made += [
             Static(o, written(n), str(p) if p else "", at, to, r)
             for o in outside

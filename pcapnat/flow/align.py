@@ -35,7 +35,7 @@ SHIFT, BEFORE, TIMED, OFFSET, PPB, START, KEPT, STAMPS = 0, 2, 4, 5, 6, 7, 8, 9
 STATE = 10
 
 
-@kernel(member="i8", start="i8", order="i8")
+@kernel(member="i8", start="i8", order="i4")
 def group(member: Any, start: Any, order: Any) -> int:
     """Rows by the group each is a member of (-1: none), in order: group c's are order[start[c] : start[c + 1]]; returns how many.
 
@@ -255,7 +255,7 @@ def copies(p: Any, order: Any, start: int, stop: int, reverse: Any, mate: Any, h
 
 
 @kernel(here=Packets, there=Packets, match_here="i8", match_there="i8", flip="u1", number="i8", first="int", last="int", start_here="i8",
-        order_here="i8", start_there="i8", order_there="i8", reverse_here="u1", reverse_there="u1", mate_here="i8", mate_there="i8",
+        order_here="i4", start_there="i8", order_there="i4", reverse_here="u1", reverse_there="u1", mate_here="i4", mate_there="i4",
         how_here="u1", how_there="u1", of="i4", s="i8")  # fmt: skip
 def align(
     here: Any, there: Any, match_here: Any, match_there: Any, flip: Any, number: Any, first: int, last: int, start_here: Any,
@@ -361,3 +361,38 @@ def align(
         if open_ > 0:
             copies(there, order_there, start, stop, reverse_there, mate_there, how_there)
     return paired
+
+
+@kernel(mate="i4", how="u1", of="i4", first="int", last="int", at="int", here="i8", there="i8", match="i8", kind="u1")
+def pairs(mate: Any, how: Any, of: Any, first: int, last: int, at: int, here: Any, there: Any, match: Any, kind: Any) -> int:
+    """Write rows first..last-1 that have a counterpart, with it, as table rows from `at` on; returns where the next would stand."""
+    for i in range(first, last):
+        if mate[i] >= 0:
+            here[at] = i
+            there[at] = mate[i]
+            match[at] = of[i]
+            kind[at] = how[i]
+            at += 1
+    return at
+
+
+@kernel(mate_here="i4", mate_there="i4", extra="u1")
+def doubled(mate_here: Any, mate_there: Any, extra: Any) -> int:
+    """Mark the rows there whose counterpart has another one: of a frame that was cut into several, and copies; returns their number."""
+    n = 0
+    for j in range(len(mate_there)):
+        if mate_there[j] >= 0 and mate_here[mate_there[j]] != j:
+            extra[j] = 1
+            n += 1
+    return n
+
+
+@kernel(member="i8", wanted="u1", paired="u1", rows="i8")
+def unpaired(member: Any, wanted: Any, paired: Any, rows: Any) -> int:
+    """List the rows of wanted groups that have no counterpart; returns how many."""
+    n = 0
+    for i in range(len(member)):
+        if not paired[i] and member[i] >= 0 and wanted[member[i]]:
+            rows[n] = i
+            n += 1
+    return n

@@ -7,10 +7,11 @@ drift) that fits between the two clouds; the middle of the widest gap is taken, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..kernel import kernel, signed
 from ..table import Array
 from ..terms import Clock
 
@@ -27,6 +28,26 @@ BINS = 512
 FAR = 1 << 62
 
 
+WENT, HIGH, CAME, LOW = range(4)
+"""Slots of what `clouds` finds: frames that went, the least delay among them; frames that came, the greatest."""
+
+
+@kernel(here_ns="i8", there_ns="i8", outward="i1", found="i8")
+def clouds(here_ns: Any, there_ns: Any, outward: Any, found: Any) -> int:
+    """Where the two clouds are nearest to each other; returns the frames whose direction is known."""
+    went, high, came, low = found[WENT] | 0, found[HIGH] | 0, found[CAME] | 0, found[LOW] | 0
+    for i in range(len(here_ns)):
+        d = there_ns[i] - here_ns[i]
+        if outward[i] > 0:
+            went += 1
+            high = d if d < high else high
+        elif outward[i] < 0:
+            came += 1
+            low = d if d > low else low
+    found[WENT], found[HIGH], found[CAME], found[LOW] = went, high, came, low
+    return signed(went + came)
+
+
 def compare(here_ns: Array, there_ns: Array, outward: Array, start_ns: int) -> Clock:
     """The clock there against the clock here, as of `start_ns` here.
 
@@ -36,19 +57,21 @@ def compare(here_ns: Array, there_ns: Array, outward: Array, start_ns: int) -> C
     """
     if not len(here_ns):
         return Clock(notes=["no frame is known at both points: the clocks cannot be compared"])
-    d = (there_ns - here_ns).astype(np.int64)
-    if not (outward > 0).any() or not (outward < 0).any():
-        return Clock(
-            int(np.median(d)), 0, None, len(d), ["the direction of travel is known one way at most: the offset includes the delay"]
-        )
-    low, high = int(d[outward < 0].max()), int(d[outward > 0].min())
-    if low <= high:
-        return Clock((low + high) // 2, 0, (high - low + 1) // 2, len(d))
+    found = np.array([0, FAR + FAR - 1, 0, -FAR - FAR], np.int64)
+    clouds(here_ns, there_ns, outward.astype(np.int8, copy=False), found)
+    low, high = int(found[LOW]), int(found[HIGH])
+    known = found[WENT] and found[CAME]
+    if known and low <= high:
+        return Clock((low + high) // 2, 0, (high - low + 1) // 2, len(here_ns))
+    d = there_ns - here_ns
     base = int(np.median(d))
+    if not known:
+        return Clock(base, 0, None, len(d), ["the direction of travel is known one way at most: the offset includes the delay"])
+    went, came = outward > 0, outward < 0
     d = np.clip(d, max(base - FAR, -FAR), min(base + FAR, FAR))  # what is left of `base` fits 64 bits
     t = (here_ns - start_ns).astype(np.float64)
-    above = _edge(t[outward > 0], (d[outward > 0] - base).astype(np.float64), np.minimum)
-    below = _edge(t[outward < 0], (d[outward < 0] - base).astype(np.float64), np.maximum)
+    above = _edge(t[went], (d[went] - base).astype(np.float64), np.minimum)
+    below = _edge(t[came], (d[came] - base).astype(np.float64), np.maximum)
     drift = _widest(above, below)
     low_f, high_f = float((below[1] - drift * below[0]).max()), float((above[1] - drift * above[0]).min())
     offset = base + round((low_f + high_f) / 2)

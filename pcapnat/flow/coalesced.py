@@ -134,7 +134,8 @@ def _left(port: Port, mate: Array, conversations: Array) -> tuple[Array, Array]:
     """(rows, matches) of whole UDP datagrams without a counterpart, in conversations that have one."""
     number = _match_of(port, conversations)
     p = port.packets
-    rows = np.flatnonzero((mate < 0) & (p.flags & np.uint32(Flag.UDP | Flag.KEY | Flag.FRAGMENT) == np.uint32(Flag.UDP | Flag.KEY)))
+    rows = np.flatnonzero(mate < 0)
+    rows = rows[p.flags[rows] & np.uint32(Flag.UDP | Flag.KEY | Flag.FRAGMENT) == np.uint32(Flag.UDP | Flag.KEY)]
     match = number[port.conversation[rows]]
     return rows[match >= 0], match[match >= 0]
 

@@ -53,7 +53,7 @@ class Members:
             self.conversation[carrier] = about
             self.reverse[carrier] = 2 + from_b
         self.start = np.zeros(len(port.conversations) + 1, np.int64)
-        self.order = np.empty(len(self.conversation), np.int64)
+        self.order = np.empty(len(self.conversation), np.int32)
 
     def sort(self) -> None:
         """Make the lists: the rows of conversation c are order[start[c] : start[c + 1]]."""
@@ -61,13 +61,12 @@ class Members:
 
 
 class Aligned:
-    """For each row of both ports the row that it is at the other one, -1 for none, and how."""
+    """For each row of both ports the row that it is at the other one, -1 for none, and how; for those here also the match."""
 
     def __init__(self, here: int, there: int):
-        self.mate_here, self.mate_there = np.full(here, -1, np.int64), np.full(there, -1, np.int64)
+        self.mate_here, self.mate_there, self.match = (np.empty(n, np.int32) for n in (here, there, here))
+        together(*(partial(array.fill, -1) for array in (self.mate_here, self.mate_there, self.match)))
         self.how_here, self.how_there = np.zeros(here, np.uint8), np.zeros(there, np.uint8)
-        self.match = np.full(here, -1, np.int32)
-        """Row in Crossing.matches of each row here that has a counterpart."""
 
 
 def align(here: Port, there: Port, members: tuple[Members, Members], rows: tuple[Array, Array], flip: Array, number: Array,
@@ -106,22 +105,43 @@ def _halves(rows: tuple[Array, Array]) -> tuple[Array, int]:
 
 def frame_pairs(aligned: Aligned) -> FramePairs:
     """The pairs as a table."""
-    a = np.flatnonzero(aligned.mate_here >= 0)
-    b = np.flatnonzero(aligned.mate_there >= 0)
-    b = b[aligned.mate_here[aligned.mate_there[b]] != b]  # a frame cut into several, and copies
-    here = np.concatenate([a, aligned.mate_there[b]])
-    there = np.concatenate([aligned.mate_here[a], b])
-    how = np.concatenate([aligned.how_here[a], aligned.how_there[b]])
-    if len(b):
-        order = np.lexsort((there, here))
-        here, there, how = here[order], there[order], how[order]
-    return FramePairs(here=here, there=there, match=aligned.match[here].astype(np.int64), how=how)
+    mate, middle = aligned.mate_here, len(aligned.mate_here) // 2
+    before = int(np.count_nonzero(mate[:middle] >= 0))
+    table = FramePairs.empty(before + int(np.count_nonzero(mate[middle:] >= 0)))
+    extra = np.zeros(len(aligned.mate_there), np.uint8)
+    doubled = 0
+
+    def some(first: int, last: int, at: int) -> None:
+        k.pairs(mate, aligned.how_here, aligned.match, first, last, at, table.here, table.there, table.match, table.how)
+
+    def doubles() -> None:
+        nonlocal doubled
+        some(0, middle, 0)
+        doubled = k.doubled(mate, aligned.mate_there, extra)
+
+    together(doubles, partial(some, middle, len(mate), before))
+    return _with(table, aligned, np.flatnonzero(extra)) if doubled else table
+
+
+def _with(table: FramePairs, aligned: Aligned, rows: Array) -> FramePairs:
+    """The table, and rows there whose counterparts have other ones."""
+    here = aligned.mate_there[rows].astype(np.int64)
+    order = np.lexsort((rows, here))
+    rows, here = rows[order], here[order]
+    more = FramePairs(here=here, there=rows, match=aligned.match[here].astype(np.int64), how=aligned.how_there[rows])
+    at = np.searchsorted(table.here, here, "right")
+    table = FramePairs(**{name: np.insert(getattr(table, name), at, getattr(more, name)) for name in table.columns})
+    shared = np.flatnonzero(np.isin(table.here, here))  # a frame's rows are together now, but not in the order of its counterparts
+    order = shared[np.lexsort((table.there[shared], table.here[shared]))]
+    for name in table.columns:
+        column = getattr(table, name)
+        column[shared] = column[order]
+    return table
 
 
 def lone(members: Members, matched: Array, paired: Array) -> Array:
-    """Rows of matched conversations that have no counterpart, in file order; paired: rows that have one."""
-    wanted = np.zeros(len(members.start), bool)  # one more than there are: -1, "none", finds it
-    wanted[matched] = True
-    left = wanted[members.conversation]
-    left[paired] = False
-    return np.flatnonzero(left)
+    """Rows of matched conversations that have no counterpart, in file order; paired: (n,) whether each row has one."""
+    wanted = np.zeros(len(members.start), np.uint8)
+    wanted[matched] = 1
+    rows = np.empty(len(paired), np.int64)
+    return rows[: k.unpaired(members.conversation, wanted, paired.view(np.uint8), rows)].copy()

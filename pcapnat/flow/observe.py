@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..message import Picker
+from ..table import Array
 from ..terms import CaptureError, Point
 from ..wire import (
     Capture,
@@ -72,7 +73,7 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         store.packets(),
         Quoted.join(quoted),
         conversations,
-        number[np.concatenate(conversation)] if conversation else np.zeros(0, np.int64),
+        _renumbered(conversation, number),
         np.concatenate(reverse) if reverse else np.zeros(0, np.uint8),
         number[np.concatenate(about)] if about else np.zeros(0, np.int64),
         [f"{c.path}: {problem}" for c in opened for problem in (*c.problems, *c.notes, *drop_lines(c), *_repeated(c, point))],
@@ -84,6 +85,16 @@ def observe(point: Point, limit: int, progress: Progress | None = None) -> tuple
         any(c.sided for c in opened),
     )
     return port, opened
+
+
+def _renumbered(parts: list[Array], number: Array) -> Array:
+    """The parts in one, each value replaced by its number; -1 finds the last one."""
+    whole = np.empty(sum(map(len, parts)), np.int64)
+    at = 0
+    for part in parts:
+        np.take(number, part, out=whole[at : at + len(part)], mode="wrap")
+        at += len(part)
+    return whole
 
 
 def _in_order(point: Point, glances: dict[str, Glance]) -> list[str]:

@@ -43,6 +43,8 @@ class Port:
     sided: bool = False
     """Whether any packet has a direction or an identifier."""
 
+    _group: Array | None = field(default=None, init=False, repr=False, compare=False)
+
     @property
     def first_ns(self) -> int:
         """Time of the earliest frame, 0 without frames."""
@@ -55,7 +57,9 @@ class Port:
 
     def to_group(self) -> Array:
         """(c,) whether each conversation has a frame to a multicast or the broadcast address."""
-        group = np.zeros(len(self.conversations), bool)
-        rows = (self.conversation >= 0) & (self.packets.flags & int(Flag.GROUP) != 0)
-        group[self.conversation[rows]] = True
-        return group
+        if self._group is None:
+            rows = np.flatnonzero(self.packets.flags & np.uint32(Flag.GROUP) != 0)
+            of = self.conversation[rows]
+            self._group = np.zeros(len(self.conversations), bool)
+            self._group[of[of >= 0]] = True
+        return self._group

@@ -1,8 +1,9 @@
 """The kernels behind fingerprint.py: which conversations share which fingerprints, counted without listing frame pairs.
 
-An index has an entry per different fingerprint, and per entry two chains of rows: the first row here, and there, of each
-(conversation, direction) that shows it. Chains are as long as a fingerprint may be common (MANY); beyond that it is
-only counted. Adding up votes then walks entries, not frames, and its memory grows with conversations that share something.
+An index has parts, so that threads share the work. A part has an entry per different fingerprint, and per entry two chains
+of rows: the first row here, and there, of each (conversation, direction) that shows it. Chains are as long as a fingerprint
+may be common (MANY); beyond that it is only counted. Adding up votes then walks entries, not frames, and its memory grows
+with conversations that share something.
 """
 
 from typing import Any
@@ -22,6 +23,9 @@ IN_STREAM, ANSWERED, TIME = 256, 512, 1024
 # Thousandths of a bit. A lone SYN proves its 32 bits of sequence number, an acknowledgment nearly as much again: the two
 # are not quite independent. A payload proves what it holds, up to 40 bits: longer ones repeat, too.
 ISN_BITS, SEGMENT_BITS, PAYLOAD_BITS, ECHO_BITS, IP_ID_BITS = 32_000, 48_000, 40_000, 16_000, 12_000
+
+AHEAD = 256
+"""Rows that are entered at a time."""
 
 # Columns of an index entry (i4).
 HEAD_HERE, HEAD_THERE, COUNT_HERE, COUNT_THERE, REPEATED = range(5)
@@ -117,35 +121,59 @@ def locate(slots: Any, mask: int, seed: int, keys: Any, key: int) -> int:
     return j
 
 
-@kernel(p=Packets, conversation="i8", reverse="u1", wanted="u1", family="int", side="int", slots="i4", mask="int", seed="int", keys="i8",
-        entries=f"i4:{ENTRY}", chain="i4", state="i8", speaking="u1")  # fmt: skip
-def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, side: int, slots: Any, mask: int, seed: int, keys: Any,
-          entries: Any, chain: Any, state: Any, speaking: Any) -> int:  # fmt: skip
-    """Enter one side's rows (side 0 here, 1 there) of wanted conversations; returns the entries so far.
+@inner
+def part(p: Any, i: int, family: int, parts: int) -> int:
+    """Which of so many parts (a power of two) of an index row i belongs to: that of its key, also in the refined family."""
+    return (signed(p.digest[i] if family == STREAM else p.key[i]) >> 40) & (parts - 1)
 
-    chain: (n,) next row with the same fingerprint, -1 at the end. speaking: set for conversations with a fingerprint.
-    There must be room for as many entries as rows.
+
+@kernel(p=Packets, conversation="i8", wanted="u1", family="int", parts="int", counts="i8", speaking="u1")
+def entering(p: Any, conversation: Any, wanted: Any, family: int, parts: int, counts: Any, speaking: Any) -> int:
+    """Count one side's rows that will be entered into each part of an index; returns their number.
+
+    speaking: set for conversations with a fingerprint.
     """
-    step = 256
+    n = 0
+    for i in range(len(conversation)):
+        c = conversation[i]
+        if c >= 0 and p.flags[i] & KEY and wanted[c] and weight(p, i, family):
+            speaking[c] = 1
+            if fingerprint(p, i, family) != -1:
+                counts[part(p, i, family, parts)] += 1
+                n += 1
+    return n
+
+
+@kernel(p=Packets, conversation="i8", reverse="u1", wanted="u1", family="int", which="int", parts="int", side="int", slots="i4", mask="int",
+        seed="int", keys="i8", entries=f"i4:{ENTRY}", chain="i4", ahead="i8:2", state="i8")  # fmt: skip
+def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, which: int, parts: int, side: int, slots: Any, mask: int,
+          seed: int, keys: Any, entries: Any, chain: Any, ahead: Any, state: Any) -> int:  # fmt: skip
+    """Enter one side's rows (side 0 here, 1 there) of wanted conversations that belong to part `which`; returns the entries so far.
+
+    chain: (n,) next row with the same fingerprint, -1 at the end; of rows that are entered. There must be room for as many
+    entries as `entering` counted, and more slots than that. ahead: room for AHEAD rows and their fingerprints.
+    """
     n = len(conversation)
     touched = 0
-    for start in range(0, n, step):
-        stop = start + step if start + step < n else n
-        for k in range(stop - start):  # look ahead, so that the memory reads overlap
-            i = (start + k) & 0x7FFFFFFF
+    for start in range(0, n, AHEAD):
+        stop = start + AHEAD if start + AHEAD < n else n
+        mine = 0
+        for i in range(start, stop):
             c = conversation[i]
-            if c >= 0 and p.flags[i] & KEY:
-                touched += slots[mix(mix(fingerprint(p, i, family), seed), 0) & mask]
-        for k in range(stop - start):
-            i = (start + k) & 0x7FFFFFFF
-            chain[i] = -1
+            if c >= 0 and p.flags[i] & KEY and wanted[c]:
+                key = fingerprint(p, i, family)
+                ahead[mine, 0] = i
+                ahead[mine, 1] = key
+                # Added up, not branched upon: nothing could foretell which part a key belongs to.
+                mine += 1 if (part(p, i, family, parts) == which) & (key != -1) else 0
+        for k in range(mine):  # so that the memory reads overlap
+            touched += slots[mix(mix(ahead[k, 1], seed), 0) & mask]
+        for k in range(mine):
+            i = ahead[k, 0] & 0x7FFFFFFF
+            if weight(p, i, family) == 0:
+                continue
             c = conversation[i]
-            if c < 0 or not p.flags[i] & KEY or not wanted[c] or weight(p, i, family) == 0:
-                continue
-            speaking[c] = 1
-            key = fingerprint(p, i, family)
-            if key == -1:
-                continue
+            key = ahead[k, 1]
             j = locate(slots, mask, seed, keys, key)
             if slots[j] == 0:
                 e = state[ENTRIES]
@@ -172,6 +200,7 @@ def enter(p: Any, conversation: Any, reverse: Any, wanted: Any, family: int, sid
                     entries[e, REPEATED] |= 1 << side
                 continue
             entries[e, COUNT_HERE + side] += 1
+            chain[i] = -1
             if last < 0:
                 entries[e, HEAD_HERE + side] = i
             else:
@@ -197,7 +226,7 @@ def tally(here: Any, there: Any, conversation_here: Any, conversation_there: Any
           width: int, alone: int, family: int, keys: Any, entries: Any, chain_here: Any, chain_there: Any, plain_slots: Any,
           plain_mask: int, plain_keys: Any, plain_entries: Any, strict: int, log2: Any, base: int, slots: Any, mask: int,
           seed: int, tallies: Any, state: Any) -> int:  # fmt: skip
-    """Add up what entries from state[NEXT_ENTRY] on prove, per pair of conversations; returns 1 when done, 0 when tallies are full.
+    """Add up what a part's entries from state[NEXT_ENTRY] on prove, per pair of conversations; returns 1 if done, 0 if tallies are full.
 
     strict: 1 if frames with different IP identifications are different frames. width: conversations there.
     alone: 1 to pair conversations of one side with each other (there is here, each pair once).
@@ -287,12 +316,12 @@ def kept(here: Any, there: Any, entries: Any, count: int) -> int:
 
 
 @kernel(here=Packets, there=Packets, conversation_here="i8", conversation_there="i8", trusted="i8", entries=f"i4:{ENTRY}", count="int",
-        row_here="i8", row_there="i8", outward="i1")  # fmt: skip
+        row_here="i4", row_there="i4", here_ns="i8", there_ns="i8", outward="i1")  # fmt: skip
 def travel(here: Any, there: Any, conversation_here: Any, conversation_there: Any, trusted: Any, entries: Any, count: int, row_here: Any,
-           row_there: Any, outward: Any) -> int:  # fmt: skip
-    """Rows at both points of frames whose fingerprint occurs once on either side, in pairs of conversations that are trusted.
+           row_there: Any, here_ns: Any, there_ns: Any, outward: Any) -> int:  # fmt: skip
+    """Rows and times at both points of frames whose fingerprint occurs once on either side, in pairs of conversations that are trusted.
 
-    trusted: per conversation here its counterpart there, -1 for none. Returns how many rows of the three arrays were filled.
+    trusted: per conversation here its counterpart there, -1 for none. Returns how many rows of the arrays were filled.
     """
     n = 0
     for e in range(count):
@@ -303,22 +332,28 @@ def travel(here: Any, there: Any, conversation_here: Any, conversation_there: An
             continue
         row_here[n] = i
         row_there[n] = j
+        here_ns[n] = here.time_ns[i]
+        there_ns[n] = there.time_ns[j]
         outward[n] = fall(here, there, i, j, 0)
         n += 1
     return n
 
 
 @kernel(
-    p=Packets, conversation="i8", left="u1", side="int", slots="i4", mask="int", seed="int", keys="i8", entries=f"i4:{ENTRY}", common="u1"
-)
-def echoed(p: Any, conversation: Any, left: Any, side: int, slots: Any, mask: int, seed: int, keys: Any, entries: Any, common: Any) -> int:
-    """Mark the conversations of one side (where left) that say something the other side (`side`) says too."""
+    p=Packets, conversation="i8", left="u1", side="int", family="int", which="int", parts="int", slots="i4", mask="int", seed="int",
+    keys="i8", entries=f"i4:{ENTRY}", common="u1",
+)  # fmt: skip
+def echoed(
+    p: Any, conversation: Any, left: Any, side: int, family: int, which: int, parts: int, slots: Any, mask: int, seed: int, keys: Any,
+    entries: Any, common: Any,
+) -> int:  # fmt: skip
+    """Mark the conversations of one side (where left) that say something of part `which` that the other side (`side`) says too."""
     n = 0
     for i in range(len(conversation)):
         c = conversation[i]
-        if c < 0 or not left[c] or common[c] or not p.flags[i] & KEY or weight(p, i, PLAIN) == 0:
+        if c < 0 or not left[c] or common[c] or not p.flags[i] & KEY or part(p, i, family, parts) != which or weight(p, i, family) == 0:
             continue
-        e = slots[locate(slots, mask, seed, keys, signed(p.key[i]))] - 1
+        e = slots[locate(slots, mask, seed, keys, fingerprint(p, i, family))] - 1
         if e >= 0 and entries[e, COUNT_HERE + side] > 0:
             common[c] = 1
             n += 1
@@ -333,4 +368,38 @@ def again(tallies: Any, pairs: int, slots: Any, mask: int, seed: int) -> int:
         while slots[k]:
             k = (k + 1) & mask
         slots[k] = t + 1
+    return pairs
+
+
+@kernel(more=f"i8:{TALLY}", count="int", tallies=f"i8:{TALLY}", pairs="int", slots="i4", mask="int", seed="int")
+def add(more: Any, count: int, tallies: Any, pairs: int, slots: Any, mask: int, seed: int) -> int:
+    """Add another part's tallies, for which there is room; returns the number of pairs then."""
+    for m in range(count):
+        pair = more[m, PAIR] | 0
+        k = mix(mix(pair, seed), 0) & mask
+        while slots[k] and tallies[slots[k] - 1, PAIR] != pair:
+            k = (k + 1) & mask
+        if slots[k] == 0:
+            for c in range(TALLY):
+                tallies[pairs, c] = more[m, c]
+            pairs += 1
+            slots[k] = pairs
+            continue
+        t = signed(slots[k]) - 1
+        tallies[t, MILLIBITS] += more[m, MILLIBITS]
+        tallies[t, BASIS] |= more[m, BASIS]
+        tallies[t, SHARED] += more[m, SHARED]
+        tallies[t, OUTWARD] += more[m, OUTWARD]
+        later = more[m, DELAY] - tallies[t, DELAY]
+        most = FAR // (more[m, SHARED] | 1)
+        if -most < later < most and -FAR < more[m, MORE_DELAY] < FAR and -2 * FAR < tallies[t, MORE_DELAY] < 2 * FAR:
+            tallies[t, MORE_DELAY] += more[m, MORE_DELAY] + later * more[m, SHARED]
+        if more[m, HERE_FIRST] < tallies[t, HERE_FIRST]:
+            tallies[t, HERE_FIRST] = more[m, HERE_FIRST]
+        if more[m, HERE_LAST] > tallies[t, HERE_LAST]:
+            tallies[t, HERE_LAST] = more[m, HERE_LAST]
+        if more[m, THERE_FIRST] < tallies[t, THERE_FIRST]:
+            tallies[t, THERE_FIRST] = more[m, THERE_FIRST]
+        if more[m, THERE_LAST] > tallies[t, THERE_LAST]:
+            tallies[t, THERE_LAST] = more[m, THERE_LAST]
     return pairs

@@ -17,11 +17,12 @@ wrap goes through `mix`; branches that few frames take are `cold` functions of a
 
 from .engine import Kernel, cold, compiled, inner, kernel, prepare
 from .primitives import SEED, digest, load16, load16le, load32, load32le, load64, mix, signed
-from .threads import cores, together
+from .threads import beside, cores, together
 
 __all__ = [
     "SEED",
     "Kernel",
+    "beside",
     "cold",
     "compiled",
     "cores",

@@ -15,25 +15,39 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def beside(job: Callable[[], Any]) -> Callable[[], None]:
+    """Begin a job in a thread, where that gains something, else do it now; what comes back waits for its end, and raises what it raised."""
+    if not compiled() or cores() < 2:
+        job()
+        return lambda: None
+    raised: list[BaseException] = []
+
+    def one() -> None:
+        try:
+            job()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = Thread(target=one)
+    thread.start()
+
+    def wait() -> None:
+        thread.join()
+        if raised:
+            raise raised[0]
+
+    return wait
+
+
 def together(*jobs: Callable[[], Any]) -> None:
     """Do all jobs, a thread each where that gains something, else one after the other. What one of them raises is raised here."""
     if len(jobs) < 2 or not compiled() or cores() < 2:
         for job in jobs:
             job()
         return
-    raised: list[BaseException] = []
-
-    def one(job: Callable[[], Any]) -> None:
-        try:
-            job()
-        except BaseException as error:
-            raised.append(error)
-
-    threads = [Thread(target=one, args=(job,)) for job in jobs[1:]]
-    for thread in threads:
-        thread.start()
-    one(jobs[0])
-    for thread in threads:
-        thread.join()
-    if raised:
-        raise raised[0]
+    waits = [beside(job) for job in jobs[1:]]
+    try:
+        jobs[0]()
+    finally:
+        for wait in waits:
+            wait()

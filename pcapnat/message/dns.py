@@ -11,7 +11,6 @@ from typing import Any
 from ..address import parse
 from ..kernel import cold, inner, kernel, load16, load32, load64, mix, signed
 from ..table import Array, Table, column
-from .topic import MDNS
 
 A, PTR, AAAA, NETBIOS, CNAME, OPT = 1, 12, 28, 32, 5, 41
 CUT, BAD, FULL = 1, 2, 4
@@ -52,6 +51,7 @@ class Records(Table):
     address = column("uint64", "the address; of PTR 0", width=2)
     target = column("int64", "PTR: digest of the name it points to")
     target_at = column("int64", "where that name begins", unit="bytes")
+    beside = column("uint8", "1 if it is no answer, but of the authority or additional section")
 
 
 @inner
@@ -144,11 +144,11 @@ def record(buf: Any, start: int, end: int, owner_at: int, at: int, size: int, qu
     return 1
 
 
-@kernel(buf="u1", starts="i8", sizes="i8", topics="u1", heads=Heads, records=Records)
-def take_apart(buf: Any, starts: Any, sizes: Any, topics: Any, heads: Any, records: Any) -> int:
+@kernel(buf="u1", starts="i8", sizes="i8", heads=Heads, records=Records)
+def take_apart(buf: Any, starts: Any, sizes: Any, heads: Any, records: Any) -> int:
     """Read the messages buf[start : start + size] into the rows of `heads`; returns how many rows of `records` were filled.
 
-    Records of the answers are kept; of mDNS those of all sections, where a responder puts the addresses of what it names.
+    Records of all sections are kept: a server puts the addresses of what it names into the last one.
     """
     filled = 0
     for m in range(len(starts)):
@@ -161,12 +161,11 @@ def take_apart(buf: Any, starts: Any, sizes: Any, topics: Any, heads: Any, recor
             continue
         bits = load16(buf, start + 2)
         questions = load16(buf, start + 4)
-        wanted = load16(buf, start + 6)
+        answers = load16(buf, start + 6)
+        wanted = answers + load16(buf, start + 8) + load16(buf, start + 10)
         heads.ident[m] = load16(buf, start)
         heads.bits[m] = bits
-        heads.answers[m] = wanted
-        if topics[m] == MDNS:
-            wanted += load16(buf, start + 8) + load16(buf, start + 10)
+        heads.answers[m] = answers
         marks = 0
         question = -1
         at = start + 12
@@ -199,18 +198,20 @@ def take_apart(buf: Any, starts: Any, sizes: Any, topics: Any, heads: Any, recor
                 if filled >= len(records.message) or k >= MOST_OF_ONE:
                     marks = FULL
                     break
-                filled += record(buf, start, end, name, at, size, question, m, records, filled)
+                if record(buf, start, end, name, at, size, question, m, records, filled):
+                    records.beside[filled] = 0 if k < answers else 1
+                    filled += 1
                 at += 10 + size
         heads.marks[m] = marks
     return signed(filled)
 
 
-def read_dns(data: Array, starts: Array, sizes: Array, topics: Array) -> tuple[Heads, Records]:
+def read_dns(data: Array, starts: Array, sizes: Array) -> tuple[Heads, Records]:
     """Heads of messages, and the records in them."""
     heads = Heads.empty(len(starts))
     # A record takes up twelve bytes at least.
     records = Records.empty(min(int(sizes.sum()) // 12, MOST_RECORDS))
-    filled = take_apart(data, starts, sizes, topics, heads, records)
+    filled = take_apart(data, starts, sizes, heads, records)
     return heads, records.take(slice(0, filled))
 
 

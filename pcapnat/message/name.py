@@ -133,7 +133,7 @@ def asked(picked: Collected, data: Array, texts: Texts, leases: Iterable[Lease])
     order = np.argsort(excerpt, kind="stable")
     excerpt, starts, sizes = excerpt[order], starts[order], sizes[order]
     topics = e.topic[excerpt]
-    heads, records = read_dns(data, starts, sizes, topics)
+    heads, records = read_dns(data, starts, sizes)
     netbios = topics == NBNS
     question = texts.of(heads.question, heads.name_at, starts, netbios, picked.data)
     whole = e.size[excerpt] == e.whole[excerpt]
@@ -209,7 +209,7 @@ def _names(
     pointer = records.rtype == PTR
     target = texts.of(np.where(pointer, records.target, -1), records.target_at, starts[message], netbios, picked.data)
     forward = np.isin(records.rtype, (A, AAAA, NETBIOS))
-    name = np.where(pointer, target, np.where(question[message] >= 0, question[message], owner))
+    name = np.where(pointer, target, np.where((records.beside == 0) & (question[message] >= 0), question[message], owner))
     address = records.address.copy()
     reverse: dict[int, tuple[int, int] | None] = {}
     for k in np.flatnonzero(pointer & (owner >= 0)).tolist():

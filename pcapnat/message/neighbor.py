@@ -34,14 +34,24 @@ def address6(data: Array, at: Array) -> Array:
     return np.column_stack([number(data, at, 8), number(data, at + 8, 8)])
 
 
+ATM, FIREWIRE = 19, 24
+"""Hardware types whose messages are laid out otherwise: RFC 2225 8.1 (not read), RFC 2734 5 (a target is known by its IP address alone)."""
+
+
 def arp(e: Excerpts, data: Array, rows: Array) -> tuple[LinkEvents, Array]:
-    """ARP and RARP for IPv4: events, and which of `rows` made sense (six-byte hardware addresses, 28 bytes there)."""
-    good = e.size[rows] >= 28
-    good[good] &= number(data, e.start[rows[good]] + 2, 4) == 0x08000604
-    rows = rows[good]
-    at = e.start[rows]
+    """ARP and RARP for IPv4: events, and which of `rows` made sense. Hardware addresses of other than six bytes are 0."""
+    good = e.size[rows] >= 16
+    at = e.start[rows[good]]
+    hardware, length = number(data, at, 2).astype(np.int64), data[at + 4].astype(np.int64)
+    to_target = np.where(hardware == FIREWIRE, 12 + length, 12 + 2 * length)
+    known = (number(data, at + 2, 2) == 0x0800) & (data[at + 5] == 4) & (hardware != ATM) & (e.size[rows[good]] >= to_target + 4)
+    good[good] = known
+    rows, at, length, to_target = rows[good], at[known], length[known], to_target[known]
     operation = number(data, at + 6, 2).astype(np.int64)
-    sender, target = number(data, at + 14, 4), number(data, at + 24, 4)
+    sender, target = number(data, at + 8 + length, 4), number(data, at + to_target, 4)
+    six = length == 6
+    sender_hw, target_hw = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
+    sender_hw[six], target_hw[six] = number(data, at[six] + 8, 6), number(data, at[six] + 18, 6)
     kind = np.full(len(rows), EventKind.ARP_OTHER, np.uint8)
     plain = e.ethertype[rows] == 0x0806
     kind[plain & (operation == 1)] = EventKind.ARP_REQUEST
@@ -54,8 +64,8 @@ def arp(e: Excerpts, data: Array, rows: Array) -> tuple[LinkEvents, Array]:
     events = LinkEvents(
         **frame_columns(e, rows),
         kind=kind,
-        sender_hw=number(data, at + 8, 6),
-        target_hw=number(data, at + 18, 6),
+        sender_hw=sender_hw,
+        target_hw=target_hw,
         sender=np.column_stack([zeros, sender | np.uint64(V4)]),
         target=np.column_stack([zeros, target | np.uint64(V4)]),
     )

@@ -73,6 +73,8 @@ def on_link(buf: Any, at: int, p: Any, i: int) -> int:
         return ARP
     if kind == 0x88CC:
         return LLDP
+    if kind == 0x2000 and p.payload_at[i] < 14 and p.eth_dst[i] == 0:
+        return CDP  # Cisco HDLC names it by the number that follows Cisco's mark elsewhere
     if kind == 0 and p.payload_at[i] >= 17:
         target = p.eth_dst[i]
         if target == 0x0180C2000000 or target == 0x0180C2000008:

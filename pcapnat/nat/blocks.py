@@ -15,6 +15,10 @@ GAP = 512
 """Ports of one host further apart than this are in blocks of their own, or in none."""
 SIZES = (16, 32, 64, 100, 128, 200, 256, 500, 512, 1000, 1008, 1024, 2000, 2016, 2048, 4000, 4032, 4096)
 """Block sizes that NATs offer."""
+EXCEPTIONS = 4
+"""So many ports amid another host's, or in a block more than needed, are no blocks."""
+MANY = 1_000
+"""Ports that say by their order whether there are blocks."""
 FAR = 4096
 """Ports further apart are not in one block."""
 
@@ -59,8 +63,25 @@ def clusters(changed: Sessions) -> Clusters:
         return Clusters(True, True, f"the ports of {hosts} hosts lie in {mine} clusters, each of one host, none wider than {max(spans)}")
     if n - hosts >= 3 and runs > max(mine, hosts) and runs > expected - 2 * spread:
         return Clusters(False, True, "")
+    if n <= MANY and _no_size_fits(host, user, pool, port):
+        return Clusters(False, True, "")
     halfway = f"the ports of {hosts} hosts lie apart to some degree ({runs} runs, chance gives {expected:.0f})"
     return Clusters(False, False, f"{halfway}: neither blocks nor chance")
+
+
+def _no_size_fits(host: Array, user: Array, pool: Array, port: Array) -> bool:
+    """Whether blocks of every size, wherever they begin, would be shared by hosts, or opened while those a host has are all but empty."""
+    least = np.bincount(user) // min(SIZES)
+    for size in SIZES:
+        for start in range(0, size, size // 16):
+            block = pool << 17 | (port - start) // size + 1
+            owners = np.unique(block << 10 | host)
+            shared = len(owners) - len(np.unique(owners >> 10))
+            opened = np.bincount(np.unique(user << 40 | block) >> 40, minlength=len(least))
+            early = np.maximum(opened - 1 - least, 0)
+            if shared + int(early.sum()) < EXCEPTIONS:
+                return False
+    return True
 
 
 def _cut(host: Array, pool: Array, port: Array, gap: int) -> tuple[int, list[int], list[Array], Array]:

@@ -92,8 +92,8 @@ def filtering_of(k: Knocks, seen: Watch) -> Finding[str]:
     return Finding(None, 0, 0, note)
 
 
-def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> dict[int, Knocks]:
-    """Who knocked at live outside endpoints, by protocol."""
+def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch, fixed: bool = False) -> dict[int, Knocks]:
+    """Who knocked at live outside endpoints, by protocol. fixed: addresses are translated one for one."""
     c = crossing.there.conversations
     came_in = np.flatnonzero((t.from_outside == 1) & (t.hairpin == 0) & (t.kind >> 1 == 1) & (t.outside_dport >= 0))
     inward = t.outside_row[came_in]
@@ -136,9 +136,10 @@ def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> 
     # Somebody got in though no host inside was using it, or to another host than the one that was: a door set up for that.
     to_host = [(t.inside_dst[row], int(t.inside_dport[row])) for row in came_in.tolist()]
     forwarded = {doors[k] for k in candidates if got_in[k] and not any(_is_of(s, j, *to_host[k]) for j in alive[k])}
+    by_rule = np.zeros(len(inward), bool) if fixed else _exposed(t, s, came_in)
     for k in candidates:
         partners = alive[k]
-        if not partners or doors[k] in forwarded or blurred[k]:
+        if not partners or doors[k] in forwarded or blurred[k] or (got_in[k] and by_rule[k]):
             continue
         known = [(s.remote[j] == by[k]).all() for j in partners]
         if not any(known) and (doors[k], *by[k].tolist()) in asked:
@@ -159,6 +160,24 @@ def knocks_at(crossing: Crossing, t: Translations, s: Sessions, seen: Watch) -> 
         if len(listed) < LISTED:
             listed.append(int(rows[k]))
     return knocks
+
+
+def _exposed(t: Translations, s: Sessions, came_in: Array) -> Array:
+    """(n,) of what came in: let in, it may be, by a rule that forwards all ports to one host, the port kept (a DMZ host).
+
+    Such a host was reached at a port that was nobody's service and no session of its own; its sessions' own ports tell nothing then.
+    """
+    kept = (t.outside_dport[came_in] == t.inside_dport[came_in]) & (t.outside_dport[came_in] >= 1024)
+    end = numbers(
+        np.concatenate([s.proto, t.proto[came_in]]),
+        np.concatenate([s.outside, t.outside_dst[came_in]]),
+        np.concatenate([s.outside_port, t.outside_dport[came_in]]),
+        np.concatenate([s.inside, t.inside_dst[came_in]]),
+        np.concatenate([s.inside_port, t.inside_dport[came_in]]),
+    )
+    foreign = kept & ~np.isin(end[len(s) :], end[: len(s)])
+    host = numbers(t.proto[came_in], t.inside_dst[came_in])
+    return np.asarray(kept & np.isin(host, host[foreign]))
 
 
 def _is_of(s: Sessions, j: int, host: Array, port: int) -> bool:

@@ -103,7 +103,7 @@ def infer(crossing: Crossing, t: Translations) -> Inferred:
     seen = watch(crossing)
     renews = None if mapping.value is None and used.choice.value == RANDOM else mapping.value == PORT and used.choice.value == RANDOM
     idle, course = timeouts(crossing, t, seen, renews)
-    knocked = knocks_at(crossing, t, s, seen) if seen is not None and len(s) else {}
+    knocked = knocks_at(crossing, t, s, seen, fixed) if seen is not None and len(s) else {}
     filters = {proto: filtering_of(k, seen) for proto, k in sorted(knocked.items())} if seen is not None else {}
     refreshed = refresh(t, course, idle, seen)
     crossed = passing(crossing, t, seen)

@@ -68,7 +68,7 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
         NatBehavior(
             name="inferred",
             source="what these captures show",
-            mapping=Mapping(found.mapping.value) if found.mapping.value else Mapping.BEST_EFFORT,
+            mapping=_mapping(found.mapping, choice),
             filtering=Filtering(found.filtering.value) if found.filtering.value else Filtering.ADDRESS_AND_PORT_DEPENDENT,
             port_choice=choice,
             port_ranges=(PortRange(low, high),),
@@ -100,6 +100,13 @@ def modelled(found: Inferred, t: Translations, leaks: int) -> Modelled:
         ),
         assumed,
     )
+
+
+def _mapping(found: Finding[str], choice: PortChoice) -> Mapping:
+    """The mapping behavior; of a socket that has one endpoint here and several there, the one that leaves each of them free."""
+    if found.value:
+        return Mapping(found.value)
+    return Mapping.ADDRESS_AND_PORT_DEPENDENT if found.against and choice is PortChoice.RANDOM else Mapping.BEST_EFFORT
 
 
 def _kept_within(found: Inferred, low: int, high: int) -> tuple[int, int] | None:

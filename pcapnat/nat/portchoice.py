@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ..address import text
 from ..flow import protocol_name
 from ..table import Array
 from ..terms import Finding
 from .blocks import block_size, clusters
 from .chance import at_least, unevenness, width_bound
+from .fit import DOUBTFUL, MOST, UNSEEN, PortFacts
 from .formula import allocation
 from .session import Sessions, numbers
 
@@ -75,7 +77,7 @@ def ports(s: Sessions, fixed: bool, ends_tcp: bool) -> Ports:
     made = s.made()
     changed = made.take(~made.kept())
     high = changed.take(changed.inside_port >= 1024)  # ports below are often drawn from a class of their own
-    choice = _choice(made, changed, high, fixed, ends_tcp)
+    choice = _choice(s, made, changed, high, fixed, ends_tcp)
     formula: Finding[dict[str, Any]] = Finding(None, 0, 0, "hosts have no ports of their own")
     if choice.value in (BLOCK, None) and len(changed) * 10 > 9 * len(made):
         formula = allocation(high)
@@ -84,7 +86,7 @@ def ports(s: Sessions, fixed: bool, ends_tcp: bool) -> Ports:
     return Ports(choice, _range(high, choice.value), parity(changed), _contiguity(made, choice.value), size, formula)
 
 
-def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends_tcp: bool) -> Finding[str]:
+def _choice(s: Sessions, made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends_tcp: bool) -> Finding[str]:
     n, kept = len(made), len(made) - len(changed)
     if n < 3:
         return Finding(None, 0, 0, f"{n} mappings are too few")
@@ -105,6 +107,8 @@ def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends
             if kept >= 0.9 * n:
                 return Finding(PRESERVE, kept, len(changed), f"{told}: too few to tell how others are chosen")
             return Finding(None, kept, len(changed), f"{told}: keeps some, and how others are chosen cannot be told")
+        if idle := _changed_though_free(s, made):
+            return Finding(None, kept, len(changed), f"{told}; {idle}")
         if how.value in (RANDOM, SEQUENTIAL):
             return Finding(ELSE_RANDOM if how.value == RANDOM else ELSE_SEQUENTIAL, n - how.against, how.against, f"{told}; {how.note}")
         return Finding(None, kept, len(changed), f"{told}; {how.note}")
@@ -118,6 +122,28 @@ def _choice(made: Sessions, changed: Sessions, high: Sessions, fixed: bool, ends
             return Finding(HOST, len(high), kept, f"{told}; it has sockets of its own, ports {low}-{top}")
         return Finding(None, len(high), kept, f"{told}; it has sockets of its own, in no known range of hosts")
     return Finding(how.value, how.support, how.against, f"{told}; {how.note}")
+
+
+def _changed_though_free(s: Sessions, made: Sessions) -> str:
+    """A sentence if ports were changed that nothing had taken and that no range forbids: they are kept by some rules, not by others."""
+    made = made.take(slice(0, MOST))
+    changed = made.take(~made.kept())
+    facts = PortFacts(made)
+    if not len(changed) or not facts.kept.any():
+        return ""
+    ports = np.concatenate([changed.outside_port, made.inside_port[facts.kept]])
+    free = ~facts.kept & ~facts.taken[0] & (ports.min() <= facts.inside) & (facts.inside <= ports.max())
+    if len(np.unique(numbers(s.sockets(), s.doors()))) == len(np.unique(numbers(s.sockets(), s.doors(), s.remote, s.remote_port))):
+        # Each destination was given an endpoint of its own: the socket itself may have taken the port, for another.
+        first = {key: k for k, key in reversed([*enumerate(zip(made.sockets().tolist(), facts.outside.tolist(), strict=True))])}
+        wanted = zip(made.sockets().tolist(), facts.inside.tolist(), strict=True)
+        free &= np.array([first.get(key, len(made)) > k for k, key in enumerate(wanted)])
+    n, moved = int(free.sum()), len(changed)
+    if at_least(n, moved, UNSEEN) >= DOUBTFUL:
+        return ""
+    to = np.unique(made.remote[free], axis=0)
+    where = f", all of them towards {text(*to[0].tolist())}" if len(to) == 1 else ""
+    return f"{n} of {moved} were changed though nobody had their port{where}: some are kept by rule, some are not"
 
 
 def _luck(made: Sessions, changed: Sessions) -> float:

@@ -17,6 +17,7 @@ from ..table import Array
 from ..wire import Flag
 from .entered import Entered, completed, entered
 from .leaving import any_ttl, column, sizes, stated
+from .lost import lost
 from .rejects import silent, unanswered
 
 ANSWER_NS = 1_000_000_000
@@ -156,9 +157,10 @@ def compare(crossing: Crossing, behavior: NatBehavior, e: Entered, v: Verdicts, 
             found.setdefault((Kind.CHANGED, name, _why(v, int(i))), []).append(int(i))
             for other in changed.values():
                 other[i] = False  # one frame is one difference: the first field counts
-    for kind, mask in ((Kind.MISSING, missing), (Kind.EXTRA, extra)):
+    gone = lost(crossing, e, missing)
+    for kind, what, mask in ((Kind.MISSING, "lost", gone), (Kind.MISSING, None, missing & ~gone), (Kind.EXTRA, None, extra)):
         for i in np.flatnonzero(mask):
-            found.setdefault((kind, None, _why(v, int(i))), []).append(int(i))
+            found.setdefault((kind, what, _why(v, int(i))), []).append(int(i))
     for (kind, what, reason), rows in found.items():
         listed = [_difference(kind, what, reason, i, ports, e, v, actual, quoted, inner, behavior) for i in rows[:LISTED]]
         result.causes.append(Cause(kind, what, reason, len(rows), listed[0]))

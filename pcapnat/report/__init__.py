@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .forecastpage import forecast_json, forecast_sections, sent_json, sent_sections
     from .frame import frame_sections
     from .framejson import show_json
-    from .jsonfile import analysis_json, conversations_json, info_json, sockets_json
+    from .jsonfile import analysis_json, conversations_json, conversations_pieces, info_json, sockets_json
     from .models import model_sections, models_json, models_sections
     from .replayjson import diff_json, replay_json
     from .replaytext import diff_sections, replay_section
@@ -30,6 +30,7 @@ __all__ = [
     "analysis_sections",
     "conversation_sections",
     "conversations_json",
+    "conversations_pieces",
     "diff_json",
     "diff_sections",
     "forecast_json",
@@ -61,6 +62,7 @@ _WHERE = {
     "analysis_sections": "boxes",
     "conversation_sections": "content",
     "conversations_json": "jsonfile",
+    "conversations_pieces": "jsonfile",
     "diff_json": "replayjson",
     "diff_sections": "replaytext",
     "forecast_json": "forecastpage",

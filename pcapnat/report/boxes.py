@@ -22,6 +22,7 @@ from .pathpage import path_sections
 from .portuse import host_section, load_section
 from .replaytext import replay_section, share_text
 from .spoken import event_section, name_section, unusual_section
+from .tabletext import table_sections
 from .words import Section, endpoint, plural, span, when
 
 
@@ -145,6 +146,7 @@ def _box(box: Box, limit: int) -> list[Section]:
     if box.ports:
         sections.append(_ports(box.ports))
     sections += load_section(box)
+    sections += table_sections(box.table, limit) if box.table else []
     if box.behavior.known():
         sections.append(behavior_section(box.behavior))
     sections += likely_section(box.likely)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -29,11 +29,12 @@ from .portuse import hosts_json, ports_in_use_json
 from .replayjson import replay_json
 from .requirementpage import judged_json
 from .saidjson import application, said
+from .tabletext import table_json
 
 Json = dict[str, Any]
 
 
-def _text(document: Json) -> str:
+def _text(document: Json | list[Json]) -> str:
     # ASCII only: names from captures may hold anything, and escapes are safe on every terminal and in every file.
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True) + "\n"
 
@@ -78,14 +79,31 @@ def info_json(capture: Capture) -> str:
 
 def conversations_json(c: Conversations, path: str, problems: list[str], notes: Sequence[str] = (), speech: Speech | None = None) -> str:
     """pcapnat.conversations/1."""
-    head = {"schema": "pcapnat.conversations/1", "file": path, "problems": problems, "notes": list(notes)}
-    return _text({**head, "conversations": _conversations(c, speech)})
+    return "".join(conversations_pieces(c, path, problems, notes, speech))
 
 
-def _conversations(c: Conversations, speech: Speech | None) -> list[Json]:
+def conversations_pieces(
+    c: Conversations, path: str, problems: list[str], notes: Sequence[str] = (), speech: Speech | None = None
+) -> Iterator[str]:
+    """The same document in pieces: whole, it takes far more memory than a large capture's conversations do."""
+    head = _text({"schema": "pcapnat.conversations/1", "file": path, "problems": problems, "notes": list(notes)})
+    yield head[: head.rindex("}")] + ',"conversations":['
+    for start in range(0, len(c), PIECE):
+        rows = _text(_conversations(c, speech, start, min(start + PIECE, len(c))))
+        yield ("," if start else "") + rows[1 : rows.rindex("]")]
+    yield "]}\n"
+
+
+PIECE = 1 << 12
+"""Conversations written at a time."""
+
+
+def _conversations(whole: Conversations, speech: Speech | None, start: int = 0, stop: int | None = None) -> list[Json]:
+    """Rows start..stop-1."""
+    c = whole.part(start, len(whole) if stop is None else stop)
     a, b = c.addresses()
     client = {-1: None, 0: "a", 1: "b"}
-    named = [None] * len(c) if speech is None else [application(speech.application(i)) for i in range(len(c))]
+    named = [None] * len(c) if speech is None else [application(speech.application(i)) for i in range(start, start + len(c))]
     server_port = np.where(c.client() == 1, c.a_port, c.b_port).tolist()
     columns = zip(
         c.proto.tolist(),
@@ -112,7 +130,7 @@ def _conversations(c: Conversations, speech: Speech | None) -> list[Json]:
     )
     return [
         {
-            "id": i,
+            "id": start + i,
             "proto": protocol_name(proto),
             "a": _endpoint(a_text, a_port),
             "b": _endpoint(b_text, b_port),
@@ -257,6 +275,7 @@ def _box(box: Box, analysis: Analysis) -> Json:
         **passage_json(box),
         "behavior": {**behavior(box.behavior), "requirements": judged_json(box.requirements), **likely_json(box.likely)},
         "replay": _replay(box),
+        "table": table_json(box.table) if box.table else None,
         "diagnoses": [],
         **({"packet_ids": asdict(identity)} if identity else {}),
     }

@@ -57,6 +57,8 @@ def cause_says(cause: Cause) -> str:
         return f"left with another {quoted}{WORDS[field.removeprefix('quoted.')]} than the model gives it"
     if cause.field == "answer":
         return "is rejected by a rule, and the reset that answers it was not seen"
+    if cause.field == "lost":
+        return "the model lets it out, and it was lost between the points: its session was alive, and what replaces it came out later"
     if cause.kind is Kind.MISSING:
         return "the model lets it out, and it was not seen to leave"
     return f"came out, and the model does not let it: {cause.reason.value}"

@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -22,17 +23,19 @@ from . import erf, pcap, pcapng, snoop, via, xpress
 from .facts import Facts
 from .notes import Drops, Notes, count_drops
 from .packets import Frames
-from .source import Unpacked, compression
+from .source import TEXT, Unpacked, compression, looks_like
 from .walk import (
     BAD_BLOCK,
     BAD_RECORD,
     BLOCK,
+    CUSTOM,
     DROPS,
     FULL,
     INTERFACE_SIZE,
     MAX_LEN,
     MORE,
     NO_INTERFACE,
+    OTHER,
     STATE_SIZE,
     STOP,
     TOO_LONG,
@@ -256,7 +259,7 @@ class Capture:
             return self._through(foreign)
         if foreign:
             self.refuse(f"a capture of another kind ({foreign}); {via.ADVICE}")
-        raise CaptureError(self.path, f"not a capture file ({_looks_like(first)}); pcap, pcapng, snoop, ERF and ETL are read", 0)
+        return self._asked(first)
 
     def _first(self, anew: bool = False) -> bytes:
         """The first bytes; of a file the buffer is filled, of a pipe no more is waited for than a header needs."""
@@ -270,21 +273,40 @@ class Capture:
     def _rewritten(self, name: str) -> Format:
         """Read the pcapng stream that self._file now gives."""
         first = self._first(True)
-        if not pcapng.head(self, first):
+        header = int.from_bytes(first[4:8], sys.byteorder)  # behind which tshark may find that it cannot write what it reads
+        while self.end <= header < len(self.buf) and self.fill():
+            pass
+        if not pcapng.head(self, first) or (self.end <= header and (name == via.OF_TSHARK or self._file.problem)):
             self.close()
             self.refuse(f"{name} that cannot be read ({self._file.problem or 'nothing comes of it'})")
         self.format = name
         return FORMATS[1]
 
-    def _through(self, name: str) -> Format:
-        """Have tshark rewrite the file as pcapng, and read that."""
+    def _asked(self, first: bytes) -> Format:
+        """Have tshark read a file that we do not know, if it does: the formats without a magic number, and those not in our list."""
+        looks = looks_like(first)
+        known = looks.startswith("it looks like") and looks != TEXT
+        if self.again and not known and self.compression not in ("xz", "bzip2") and via.program():
+            with suppress(CaptureError):
+                return self._through(via.OF_TSHARK, via.ASKING_S)
+        raise CaptureError(self.path, f"not a capture file ({looks}); pcap, pcapng, snoop, ERF and ETL are read", 0)
+
+    def _through(self, name: str, patience: float = via.PATIENCE_S) -> Format:
+        """Have tshark rewrite the file as pcapng, and read that. patience: seconds until the first of it."""
         if self.path == "-":
             self.refuse("standard input cannot be read through tshark: give it a file")
         self._file.close()
-        self._file = via.Tshark(self.path)
+        self._file = through = via.Tshark(self.path, patience=patience)
         self.via, self.file_bytes = "tshark", None
-        self.notes.append("read through tshark" + (f", as {name} captures are" if name != "pcapng" else ""))
-        return self._rewritten(name)
+        self.notes.append("read through tshark" + (f", as {name} captures are" if name not in ("pcapng", via.OF_TSHARK) else ""))
+        found = self._rewritten(name)
+        through.patience = max(patience, via.PATIENCE_S)
+        return found
+
+    @property
+    def mixed(self) -> bool:
+        """Whether Wireshark may number more than packets as frames, in what was read so far."""
+        return self.via is not None or bool(self.state[[CUSTOM, OTHER]].any())
 
     def refuse(self, what: str) -> NoReturn:
         """This cannot be read at all."""
@@ -410,16 +432,3 @@ class Capture:
             self.facts.dropped += lost
         if self._format.finish:
             self._format.finish(self)
-
-
-def _looks_like(head: bytes) -> str:
-    """A guess at what a file is, from its first bytes, for the one line an error gets."""
-    known = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive", b"\x7fELF": "a program", b"MZ": "a program"}
-    for magic, name in known.items():
-        if head.startswith(magic):
-            return f"it looks like {name}"
-    if packed := compression(head):
-        return f"it looks like {packed} data"
-    if all(32 <= b < 127 or b in b"\t\r\n" for b in head):
-        return "it looks like text"
-    return "unknown first bytes " + head[:4].hex(" ")

@@ -5,7 +5,6 @@ Frames that are left out keep their numbers and belong to nothing: what is said 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -97,10 +96,10 @@ class Selector:
         if self.display is not None:
             before = int(np.count_nonzero(chosen))
             if self.displayed is None:
-                self.displayed = Displayed(self.capture.path, self.display, os.path.getsize(self.capture.path))
-            numbers = np.array(self.displayed.until(self.frames + count), np.int64) - 1 - self.frames
+                self.displayed = Displayed(self.capture.path, self.display)
+            numbers = np.array(self.displayed.until(self.frames + count, self.capture.mixed), np.int64) - 1 - self.frames
             shown = np.zeros(count, bool)
-            shown[numbers[numbers >= 0]] = True
+            shown[numbers[(numbers >= 0) & (numbers < count)]] = True
             chosen &= shown
             self._count("-Y", before, chosen)
         self.frames += count
@@ -143,7 +142,7 @@ class Selector:
             raise CaptureError(self.capture.path, f"has no interface {self.interface!r} (it has {known})")
         self.capture.notes += [f"{what} left out {out} of {of} frames" for what, (out, of) in self.counts.items()]
         if self.displayed:
-            if self.capture.most is None and self.displayed.until(FAR):
+            if self.capture.most is None and self.displayed.until(FAR, self.capture.mixed):
                 self.capture.notes.append("-Y: tshark counts more frames in this file than are read here")
             if self.displayed.problem:
                 self.capture.notes.append(f"-Y: tshark says: {self.displayed.problem}")

@@ -236,3 +236,19 @@ NO_PADDING = re.compile(rb"[^\0]")
 
 def _line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].strip()
+
+
+TEXT = "it looks like text"
+
+
+def looks_like(head: bytes) -> str:
+    """A guess at what a file is, from its first bytes, for the one line an error gets."""
+    known = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive", b"\x7fELF": "a program", b"MZ": "a program"}
+    for magic, name in known.items():
+        if head.startswith(magic):
+            return f"it looks like {name}"
+    if packed := compression(head):
+        return f"it looks like {packed} data"
+    if all(32 <= b < 127 or b in b"\t\r\n" for b in head):
+        return TEXT
+    return "unknown first bytes " + head[:4].hex(" ")

@@ -173,13 +173,14 @@ def transport(
         if at + 8 > end:
             return flags | SHORT, quoted
         if proto == 17:
+            size = load16(buf, at + 4)
+            if size < 8 and (size > 0 or (not flags & V6 and p.wire_len[i] <= 0xFFFF)):  # 0: as long as the packet (RFC 2675 section 4)
+                return flags | BAD, quoted
             flags |= UDP
             if tunnel_port(p.dport[i]) or tunnel_port(p.sport[i]):
                 flags |= MAY_CARRY
-            if flags & FRAGMENT:
-                size = load16(buf, at + 4)
-                if size > 8:
-                    ip_end = at + size  # the length of the whole datagram, which later fragments complete
+            if flags & FRAGMENT and size > 8:
+                ip_end = at + size  # the length of the whole datagram, which later fragments complete
         at += 8
     elif proto == 1 or proto == 58:
         if at + 8 > end:

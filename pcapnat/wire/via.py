@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from threading import Timer
 from typing import IO
@@ -19,6 +19,9 @@ from ..terms import CaptureError, PcapnatError, printable
 
 PATIENCE_S = 60.0
 """tshark is ended if it gives nothing for as long."""
+ASKING_S = 10.0
+"""So long tshark may take to say whether it knows a file that we do not."""
+OF_TSHARK = "a format of tshark's"
 SLOWEST = 200_000
 """Bytes a second that tshark dissects at least."""
 USUAL_PLACES = (r"C:\Program Files\Wireshark\tshark.exe", "/Applications/Wireshark.app/Contents/MacOS/tshark")
@@ -39,6 +42,9 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x00\x00\x02\x00\x12\x05\x00\x08", "K12"),
     (b"+---------+---------------+----------+", "K12 text"),
     (b"\x54\x52\x00\x64\x00", "HP-UX nettl"),
+    (b"\x01\x10\x4c\x00\x01\x05", "LANalyzer"),
+    (b"\x07\x10\x4c\x00\x01\x05", "LANalyzer"),
+    (b"ObserverPktBuffe", "Observer"),
 )
 """(first bytes, name) of captures that tshark reads and we do not."""
 
@@ -141,15 +147,12 @@ def _complaint(says: IO[bytes]) -> str:
     return printable(" ".join(lines))[:300]
 
 
-class Displayed:
-    """The numbers of the frames that one of Wireshark's display filters accepts, found by tshark while we read the same file.
+class _Listed:
+    """The numbers of the frames that a display filter accepts, as tshark gives them while we read the same file. Raises PcapnatError."""
 
-    size: of the file, in bytes; tshark may take so much the longer over what matches nothing. Raises PcapnatError.
-    """
-
-    def __init__(self, path: str, expression: str, size: int):
+    def __init__(self, path: str, expression: str):
         arguments = ("-Y", expression, "-T", "fields", "-e", "frame.number")
-        self._tshark = Tshark(path, *arguments, patience=PATIENCE_S + size / SLOWEST)
+        self._tshark = Tshark(path, *arguments, patience=PATIENCE_S + os.path.getsize(path) / SLOWEST)  # so long may nothing match
         self._found: list[int] = []
         self._rest = b""
         self._ended = False
@@ -180,3 +183,59 @@ class Displayed:
     def close(self) -> None:
         """End tshark."""
         self._tshark.close()
+
+
+NO_PACKET = "!frame.encap_type"
+"""The display filter for what Wireshark numbers as a frame though it is no packet: custom blocks, a journal's entries, events of sysdig."""
+
+
+class Others:
+    """The records of a file that Wireshark numbers as frames though they are no packets. Raises PcapnatError."""
+
+    def __init__(self, path: str):
+        self._listed = _Listed(path, NO_PACKET)
+        self.before = 0
+
+    def upto(self, ours: int) -> list[int]:
+        """Wireshark's numbers of those before our frame `ours`, not given before; `before` counts all given."""
+        found: list[int] = []
+        while more := self._listed.until(ours + self.before):  # each moves our frame's number on
+            found += more
+            self.before += len(more)
+        return found
+
+    def close(self) -> None:
+        """End tshark."""
+        self._listed.close()
+
+
+class Displayed:
+    """Our numbers of the frames that one of Wireshark's display filters accepts. Raises PcapnatError."""
+
+    def __init__(self, path: str, expression: str):
+        self._path = path
+        self._shown = _Listed(path, expression)
+        self._others: Others | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What tshark complained of at the end of what it read."""
+        return self._shown.problem
+
+    def until(self, last: int, mixed: bool) -> list[int]:
+        """Those up to our frame `last` that were not given before. mixed: records that are no packets may lie before it."""
+        if self._others is None:
+            if not mixed:
+                return self._shown.until(last)
+            self._others = Others(self._path)
+        before = self._others.before
+        others = self._others.upto(last)
+        numbers = self._shown.until(last + self._others.before)
+        places = [(number, bisect_left(others, number)) for number in numbers]
+        return [number - before - k for number, k in places if others[k : k + 1] != [number]]
+
+    def close(self) -> None:
+        """End tshark."""
+        self._shown.close()
+        if self._others:
+            self._others.close()

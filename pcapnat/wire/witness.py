@@ -18,7 +18,6 @@ from . import pdml, via
 from .capture import Capture
 from .single import Single
 from .view import GO_ON, Level, Value, View
-from .walk import CUSTOM, OTHER
 
 MOST_HEADERS = 16
 LONGEST_TEXT = 200
@@ -60,22 +59,16 @@ def witnesses(frames: list[Single], capture: Capture) -> Witnesses:
 
 def _numbers(wanted: list[int], capture: Capture) -> Iterator[tuple[int, int]]:
     """(our number, Wireshark's) of frames, ascending. Wireshark numbers records of a pcapng that are no packets, too."""
-    before = 0
-    others = _others(capture) if capture.state[[CUSTOM, OTHER]].any() else iter(())
-    following = next(others, None)
-    for number in wanted:
-        while following is not None and following <= number + before:
-            before += 1
-            following = next(others, None)
-        yield number, number + before
-
-
-def _others(capture: Capture) -> Iterator[int]:
-    """Wireshark's numbers of the records that are no packets."""
-    left = b""
-    for piece in via.printed(capture.path, ["-Y", "!frame.encap_type", "-T", "fields", "-e", "frame.number"]):
-        *lines, left = (left + piece).split(b"\n")
-        yield from (int(line) for line in lines if line.isdigit())
+    if not capture.mixed:
+        yield from zip(wanted, wanted, strict=True)
+        return
+    others = via.Others(capture.path)
+    try:
+        for number in wanted:
+            others.upto(number)
+            yield number, number + others.before
+    finally:
+        others.close()
 
 
 def _line(said: str) -> str:

@@ -151,6 +151,12 @@ FORWARDS: dict[str, tuple[str, str, tuple[Static, ...], Hairpin]] = {
         (Static("", "10.0.0.2", "6", (80, 80)), Static("", "10.0.0.2", "6", (443, 443))),
         Hairpin.NONE,
     ),
+    "a range to a range: its first port": (
+        nft(pre=[[iif("wan"), dport("tcp", {"range": [7008, 7010]}), {"dnat": {"addr": "10.0.0.2", "port": {"range": [7010, 7012]}}}]]),
+        iptables(f"{IN} -p tcp --dport 7008:7010 -j DNAT --to-destination 10.0.0.2:7010-7012"),
+        tuple(Static("", "10.0.0.2", "6", (p, p), 7010) for p in (7008, 7009, 7010)),
+        Hairpin.NONE,
+    ),
     "in a called chain": (
         nft(pre=[[iif("wan"), {"jump": {"target": "web"}}]], web=[[dport("tcp", 8080), DNAT]]),
         iptables(f"{IN} -j web\n-A web -p tcp --dport 8080 -j DNAT --to-destination 10.0.0.2:80"),
@@ -388,3 +394,11 @@ def _quiet(path: Path) -> None:
     except PcapnatError as error:
         found = str(error)
     assert isinstance(found, NatBehavior) or "\n" not in str(found)
+
+
+def test_a_rule_for_the_rest_translates_icmp_too(tmp_path: Path) -> None:
+    """Even where its way with UDP's ports is not that of the rule before, and listed."""
+    tcp = OUT.replace("-j", "-p tcp -j")
+    found = read(tmp_path, iptables(f"{tcp} SNAT --to-source 203.0.113.9:10000-60000 --random\n{OUT} MASQUERADE"))
+    assert found.icmp_queries
+    assert [said for said in found.unmodelled if "MASQUERADE" in said]

@@ -46,6 +46,12 @@ WAYS = {
     + " delta-time=3 [start=Mon Nov 23 03:07:29 2026]",
     "extended": "ipv4     2 udp      17 27 " + UDP.format("", "") + " id=1796104698",
     "/proc": "ipv4     2 udp      17 27 " + UDP.format("", "") + " zone=0",
+    "all that conntrack can say": "[1795403289.800657]\tipv4     2 udp      17 27 "
+    + UDP.format("zone-orig=3 packets=2 bytes=58 ", "packets=2 bytes=58 [ASSURED] [OFFLOAD] ")
+    + " delta-time=9 [start=Mon Nov 23 03:07:29 2026] secctx=null helper=sip id=1796104698 labels=a,b",
+    "offloaded to hardware": "udp      17 " + UDP.format("", "[HW_OFFLOAD] "),
+    "save": "-A -t 99 -u SEEN_REPLY,ASSURED -s 10.0.0.2 -d 198.51.100.3 -r 198.51.100.3 -n 203.0.113.1 -p udp --sport 5002 --dport 53 "
+    "--reply-port-src 53 --reply-port-dst 40932",
     "events": f"{NEW}\n{UPDATE}\n{GONE}",
     "an update only": UPDATE,
     "xml": FLOW,
@@ -96,6 +102,10 @@ tcp      6 431997 ESTABLISHED src=10.0.0.1 dst=198.51.100.1 sport=1 dport=80 src
 
 
 WRONG = {
+    "save, a value": ("-A -t 99 -s 10.0.0.2 -d\n", "line 1: an option without a value"),
+    "save, an address": ("-A -s 10.0.0.2 -d 198.51.100.3 -p udp\n", "line 1: an address is missing"),
+    "save, a protocol": ("-A -s 10.0.0.2 -d 198.51.100.3\n", "line 1: no protocol"),
+    "expectations": ("299 l3proto = 2 proto=6 src=198.51.100.1 dst=203.0.113.1 sport=0 dport=5121 ftp\n", "no table of sessions"),
     "nothing": ("nothing\n", "no table of sessions"),
     "one tuple": ("udp 17 3 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2\n", "line 1: not two tuples"),
     "address": (WAYS["plain"].replace("10.0.0.2", "10.0.0.x"), "line 1: 10.0.0.x or"),
@@ -194,6 +204,22 @@ def test_the_command(tmp_path: Path) -> None:
     page = CliRunner().invoke(cli, arguments).output
     assert "conversations crossed as the table says" in page
     assert "translated and not in the table of sessions" in page
+
+
+def test_beside_what_was_inferred(tmp_path: Path) -> None:
+    """`analyze --table`: the same comparison, without rules; of one box, and only where there is one."""
+    table = tmp_path / "table"
+    table.write_text("\n".join(written("linux-masquerade")[2:]))
+    points = [str(CAPTURES / "linux-masquerade" / f"{side}.pcap") for side in ("inside", "outside")]
+    arguments = ["analyze", *points, "--table", str(table)]
+    (box,) = json.loads(CliRunner().invoke(cli, [*arguments, "--format", "json"], catch_exceptions=False).output)["boxes"]
+    assert box["table"]["agreed"] == box["table"]["sessions"] > 20
+    assert box["table"]["unlisted"]["count"] >= 2
+    assert "conversations crossed as the table says" in CliRunner().invoke(cli, arguments).output
+    for few, says in ((points[:1], "one side of a box only"), ([*points, f"third={points[1]}"], "not known which")):
+        ran = CliRunner().invoke(cli, ["analyze", *few, "--table", str(table)])
+        assert isinstance(ran.exception, PcapnatError)
+        assert says in str(ran.exception)
 
 
 SEEDS = [*WAYS.values()]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from packet_script import HOSTS, MS, START_NS, Frame, ethernet, packet, read, script, write
 from synthetic_nat import Nat, Sides, cross_nat, ends, headers, rewritten, with_noise
 
-from pcapnat.flow import By, Crossing, Port, cross, observe
+from pcapnat.flow import By, Crossing, Port, cross, fingerprint, observe
 from pcapnat.flow import clock as clocks
 from pcapnat.terms import Point, Reason
 from pcapnat.wire import Flag
@@ -154,6 +154,21 @@ def test_a_synthetic_nat_is_seen_through(scenario: str, nat: Nat, seed: int, noi
         if nat.lowers_ttl and scenario != "demo":
             assert clock.uncertainty_ns is not None
             assert clock.uncertainty_ns <= nat.delay_ns[1]
+
+
+@pytest.mark.parametrize("scenario", ["linux-masquerade", "linux-hairpin", "linux-mangle", "slirp-user-nat"])
+def test_an_index_in_parts_says_the_same(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many threads share the work: candidates, clock, matches and pairs of frames are those of one."""
+    here, there = (observe(Point(side, (str(CAPTURES / scenario / f"{side}.pcap"),)), 64)[0] for side in ("inside", "outside"))
+    said = []
+    for few, processors in ((1 << 20, 1), (0, 1), (0, 2), (0, 5)):
+        monkeypatch.setattr(fingerprint, "FEW_ROWS", few)
+        monkeypatch.setattr(fingerprint, "cores", lambda n=processors: n)
+        found = cross(here, there)
+        columns = [getattr(t, name).tolist() for t in (found.matches, found.frames) for name in t.columns]
+        lone = found.lone_here.tolist(), found.lone_there.tolist()
+        said.append((columns, lone, found.clock, found.unmatched_here, found.unmatched_there))
+    assert said[0] == said[1] == said[2] == said[3]
 
 
 @pytest.mark.parametrize("scenario", SOURCES)

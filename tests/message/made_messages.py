@@ -53,11 +53,11 @@ def tagged(frame: bytes, vlan: int) -> bytes:
     return frame[:12] + struct.pack("!HH", 0x8100, vlan) + frame[12:]
 
 
-def read(frames: Iterable[bytes | Frame], snaplen: int = 262144) -> tuple[Port, Messages]:
+def read(frames: Iterable[bytes | Frame], snaplen: int = 262144, link: int = 1) -> tuple[Port, Messages]:
     """What is read of some frames, a millisecond apart."""
     made = [f if isinstance(f, Frame) else Frame(START_NS + n * 1_000_000, f) for n, f in enumerate(frames)]
     with tempfile.TemporaryDirectory() as folder:
-        path = write(Path(folder) / "made.pcap", made, snaplen)
+        path = write(Path(folder) / "made.pcap", made, snaplen, link)
         port, _ = observe(Point("here", (path,)), 64)
     return port, messages(port.picked)
 

@@ -55,11 +55,25 @@ def test_arp_with_a_tag() -> None:
     assert said.events.vlan.tolist() == [42]
 
 
+@pytest.mark.parametrize(
+    ("hardware", "length", "to_target"), [(7, 1, 1), (32, 20, 20), (24, 16, 0), (1, 0, 0)], ids=["arcnet", "infiniband", "firewire", "none"]
+)
+def test_arp_with_other_hardware_addresses(hardware: int, length: int, to_target: int, mode: str) -> None:
+    """RFC 1201, RFC 4391, RFC 2734: hardware addresses that are no MAC addresses are 0, the rest is read."""
+    ends = [ip_address(text).packed for text in ("10.0.0.1", "10.0.0.2")]
+    body = struct.pack("!HHBBH", hardware, 0x0800, length, 4, 2) + b"\7" * length + ends[0] + b"\x09" * to_target + ends[1]
+    head = arp(1, "10.0.0.1", "10.0.0.2")[:14]
+    _, said = read([head + body, head + body[:-1], ARPS[1][0]])
+    assert rows(said) == [("arp reply", 0, 0, "10.0.0.1", "10.0.0.2"), ARPS[1][1]]
+    assert said.malformed == {Topic.ARP: 1}
+
+
 def test_arp_that_makes_no_sense_is_counted() -> None:
     whole = arp(1, "10.0.0.1", "10.0.0.2")
-    _, said = read([whole[:14] + b"\0\1\x08\0\x08\4" + whole[20:], whole[:30], whole])
+    heads = b"\0\1\x08\0\x06\5", b"\0\1\x86\xdd\x06\4", b"\0\x13\x08\0\x06\4", b"\0\1\x08\0\xff\4"
+    _, said = read([*(whole[:14] + head + whole[20:] for head in heads), whole[:30], whole])
     assert len(said.events) == 1
-    assert said.malformed == {Topic.ARP: 2}
+    assert said.malformed == {Topic.ARP: 5}
     _, said = read([whole], snaplen=30)
     assert (said.malformed, said.cut) == ({}, {Topic.ARP: 1})
 
@@ -261,6 +275,9 @@ def test_cdp_and_dpkt() -> None:
     assert rows(said) == [("cdp", 0, 0, "10.0.0.1", "::")]
     assert said.details[0] == {"system": "router", "port": "Fa0/1", "platform": "C3745", "vlan": 7}
     assert len(dpkt.cdp.CDP(message).tlvs) == 5
+    for link, head in ((104, b"\x8f\0\x20\0"), (205, b"\1\x8f\0\x20\0"), (1, ALL + MAC_A + b"\x20\0")):  # Cisco's HDLC, and no CDP
+        _, said = read([head + message], link=link)
+        assert rows(said) == [("cdp", 0, 0, "10.0.0.1", "::")] * (link > 1)
     with pytest.raises(ValueError, match="description"):
         cdp(message[:6])
 

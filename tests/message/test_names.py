@@ -84,12 +84,14 @@ def test_reverse_names(written: str, address: tuple[int, int] | None) -> None:
     assert reverse_address(written) == address
 
 
-def test_queries_tell_no_names_and_additional_records_only_of_mdns() -> None:
+def test_queries_tell_no_names_and_additional_records_those_of_what_they_are_about() -> None:
     query = dns_query("mail.example")
     record = dns_record(labels("mx.example"), A, V4)
     as_query = bytes([*query[:10], 0, 1]) + query[12:] + record
     response = dns_response(query, [], extra=[record])
     _, said = read([asked(as_query), told(response)])
+    assert known(said) == {("203.0.113.5", "mx.example", "dns")}
+    _, said = read([asked(as_query)])
     assert known(said) == set()
     announced = struct.pack("!HHHHHH", 0, 0x8400, 0, 1, 0, 1) + dns_record(labels("_x._tcp.local"), PTR, labels("me._x._tcp.local"))
     announced += dns_record(labels("me.local"), A, V4)
@@ -224,7 +226,7 @@ def test_dpkt_reads_the_same(asked_for: str, answers: list[tuple[str, int]]) -> 
     data = bytes(made)
     theirs = dpkt.dns.DNS(data)
     array = np.frombuffer(data, np.uint8)
-    heads, records = read_dns(array, np.array([0]), np.array([len(data)]), np.array([int(Topic.DNS)], np.uint8))
+    heads, records = read_dns(array, np.array([0]), np.array([len(data)]))
     assert (heads.ident[0], heads.answers[0], heads.marks[0] & (CUT | BAD)) == (77, len(answers), 0)
     assert name_text(data, 0, int(heads.name_at[0])) == theirs.qd[0].name
     wanted = [(r.type, r.name, getattr(r, "ptrname", "")) for r in theirs.an if r.type != CNAME]

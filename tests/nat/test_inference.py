@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from made_sessions import MadeNat, made_sessions
 
 from pcapnat.nat.keeping import mapping_behavior, sharing
 from pcapnat.nat.portchoice import ports
+from pcapnat.nat.session import Sessions
 
 MAPPINGS = ("endpoint-independent", "endpoint-independent-best-effort", "address-dependent", "address-and-port-dependent")
 CHOICES = ("preserve-else-random", "preserve-else-sequential", "random", "sequential", "block")
@@ -106,3 +108,32 @@ def test_mapping_among_few_ports(mapping: str, ports: int) -> None:
         assert wrong(nat, values, made, changed) == []
         known += values["mapping"] is not None
     assert known >= 5 or mapping == "address-dependent"
+
+
+def test_ports_kept_by_one_rule_and_drawn_by_another() -> None:
+    """What changed although nobody had the port was not changed because somebody had."""
+    for seed in range(6):
+        rng = random.Random(seed)
+        s = made_sessions(MadeNat("address-and-port-dependent", "preserve-else-random", True, rng=rng), 120, crowded=0.4)
+        assert "nobody had their port" not in ports(s, False, False).choice.note
+        # Towards one server of six, ports are drawn.
+        drawn = (s.remote[:, 1] == s.remote[0, 1]) & s.kept()
+        port = np.where(drawn, rng.sample(range(1024, 65536), len(s)), s.outside_port).astype(np.int32)
+        found = ports(Sessions(**{**{name: getattr(s, name) for name in s.columns}, "outside_port": port}), False, False).choice
+        assert found.value is None
+        assert "nobody had their port" in found.note
+
+
+@pytest.mark.parametrize("size", [64, 512, 2048])
+def test_few_ports_of_few_hosts_show_whether_there_are_blocks(size: int) -> None:
+    """16 ports of 4 hosts, drawn from 10,000, lie all over the place; in blocks they do not, and nobody says that they are random."""
+    known = 0
+    for seed in range(30):
+        rng = random.Random(seed)
+        nat = MadeNat("address-and-port-dependent", "random", True, low=20000, high=29999, rng=rng)
+        found = ports(made_sessions(nat, 16, hosts=4, crowded=0), False, False).choice
+        assert found.value in ("random", None)
+        known += found.value is not None
+        nat = MadeNat("address-and-port-dependent", "block", True, low=20000, high=29999, block=size, rng=rng)
+        assert ports(made_sessions(nat, 16, hosts=4, crowded=0), False, False).choice.value in ("block", None)
+    assert known >= 24

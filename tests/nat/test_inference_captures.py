@@ -89,6 +89,26 @@ def test_filtering(name: str, tmp_path: Path) -> None:
     assert play(tmp_path, sorted(rows)).filtering.value == want
 
 
+EXPOSED = {
+    "a socket's port is forwarded to another host": ([("N:7000", "C:7000")], None),
+    "so is the port of the exposed host's own socket": ([("N:7000", "C:7000"), ("N:40000", "C:40000")], None),
+    "and where nobody has a socket": ([("N:5900", "C:5900"), ("N:40000", "C:40000")], None),
+    "a service of a host exposes nothing else": ([("N:80", "C:80"), ("N:40000", "C:40000")], "endpoint-independent"),
+    "no more does one with another port inside": ([("N:5900", "C:22"), ("N:40000", "C:40000")], "endpoint-independent"),
+    "nor one of another host": ([("N:5900", "A:5900"), ("N:40000", "C:40000")], "endpoint-independent"),
+}
+
+
+@pytest.mark.parametrize("name", EXPOSED)
+def test_behind_a_rule_that_forwards_everything_filtering_is_unknown(name: str, tmp_path: Path) -> None:
+    """C is where all that nobody asked for goes; so it came to C's own socket, but C's sockets did not let it in."""
+    knocks, want = EXPOSED[name]
+    rows = talk(0, 30) + talk(3, 30, "C:40000", "N:40000", "D:3478")
+    for k, (door, host) in enumerate(knocks):
+        rows += [knock(1000 + 50 * k + n, src, True, door, host) for n, src in enumerate(("B:9999", "D:9999"))]
+    assert play(tmp_path, sorted(rows)).filtering.value == want
+
+
 def test_what_was_refused_tells_only_while_the_mapping_lives_and_the_inside_is_watched(tmp_path: Path) -> None:
     late = [*talk(0, 30), *talk(40_000, 30, "C:6000", "N:8000", "D:3478"), knock(41_000, PORT, False)]
     assert play(tmp_path, sorted(late)).filtering.value is None, "30 s after the socket's last packet"

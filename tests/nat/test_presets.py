@@ -1,4 +1,5 @@
 """Presets and model files: every row has a source and runs, a wrong line is named."""
+
 from __future__ import annotations
 
 from dataclasses import fields, replace

@@ -178,3 +178,40 @@ def test_the_inside_capture_begins_later(folder: str, dropped: int, tmp_path: Pa
     assert r is not None
     assert r.unjudged > 0
     assert (r.explained, causes(r)) == (r.frames, {})
+
+
+LIVE = "A S 100 | B SA 500 101 t63 | A . 101 501 | A P 101 501 x10", "N:40000>B S 100 t63 | B>N:40000 SA 500 101 | N:40000>B . 101 501 t63"
+SENT = "N:40000>B P 101 501 x10 t63"
+LOST = {
+    "a segment that was sent again": ("+200 A P 101 501 x10 | B . 501 111 t63", f"+201 {SENT} | B>N:40000 . 501 111", "lost"),
+    "never again": ("B . 501 111 t63", "B>N:40000 . 501 111", None),
+    "after a silence in which a NAT may forget": (
+        "A P 101 501 x10 | +9000 A P 111 501 x9 | +90 A P 111 501 x9",
+        f"{SENT} | +9092 N:40000>B P 111 501 x9 t63",
+        None,
+    ),
+    "an acknowledgment, and a later one came": (
+        "A . 111 502 | A . 111 503",
+        f"{SENT} | +2 N:40000>B . 111 503 t63",
+        "lost",
+    ),
+    "an acknowledgment, and one long after came": ("A . 111 502 | +1500 A . 111 503", f"{SENT} | +1502 N:40000>B . 111 503 t63", None),
+    "another segment of that place": ("A P 101 501 x11 | B . 501 111 t63", "N:40000>B P 101 501 x11 t63 | B>N:40000 . 501 111", None),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_was_lost_between_the_points(name: str, tmp_path: Path) -> None:
+    """It is a difference all the same, with a cause of its own: where its session lived, and what replaces it came out."""
+    inside, outside, field = LOST[name]
+    r = replay(made(tmp_path, f"{LIVE[0]} | {inside}", f"{LIVE[1]} | {outside}"), LINUX)
+    (missing,) = causes(r)
+    assert missing == ("missing", field, "NONE")
+    assert r.explained == r.frames - r.causes[0].count
+
+
+def test_an_opening_that_came_out_later_is_not_called_lost(tmp_path: Path) -> None:
+    """A full table or a rule may have stopped it as well; nor is a datagram, which nobody sends again."""
+    inside = "A udp one x9 | A udp two x9 | A udp one x9 | A S 100 | A S 100"
+    outside = "N:40000>B udp one x9 t63 | +2 N:40000>B udp one x9 t63 | +2 N:40000>B S 100 t63"
+    assert ("missing", "lost", "NONE") not in causes(replay(made(tmp_path, inside, outside), LINUX))

@@ -204,6 +204,12 @@ CASES = [
     # UDP, ICMP, others
     linked("udp", 1, ether(0x0800, b""), **LINK_COLUMNS),
     Case("udp without data, padded", 1, ether(0x0800, ip4(17, udp(b"")) + bytes(18)), MARKS_UDP, {**ON_4, **A_UDP, "payload_at": 42}),
+    *(Case(f"udp of length {size}", 1, ether(0x0800, ip4(17, udp(length=size))), IP | PORTS | BAD, {**ON_4, **A_UDP})
+      for size in (0, 1, 7)),
+    *(Case(f"udp of length {size} on ipv6", 1, ether(0x86DD, ip6(17, udp(length=size))), IP | V6 | PORTS | BAD, {**ON_6, **A_UDP})
+      for size in (1, 7)),
+    Case("udp of length 0 on ipv6: as long as the packet", 1, ether(0x86DD, ip6(17, udp(length=0))), MARKS_UDP | V6,
+         {**ON_6, **A_UDP, "payload_at": 62, "payload_len": 37}),
     Case("udp to a group", 1, ether(0x0800, ip4(17, udp(), dst="239.1.2.3")), MARKS_UDP | Flag.GROUP,
          {**ON_4, **A_UDP, "dst": words("239.1.2.3"), "payload_at": 42, "payload_len": 37}),
     Case("udp to all", 1, ether(0x0800, ip4(17, udp(), dst="255.255.255.255")), MARKS_UDP | Flag.GROUP,
@@ -236,12 +242,14 @@ CASES = [
     quote_case("quoted later fragment", ip4(17, DATA, frag=0x2001), {**QUOTED_UDP, **NO_PORTS}, kind=4, code=0),
     quote_case("quoted first fragment", ip4(17, udp(), frag=0x2000), QUOTED_UDP),
     quote_case("quoted header alone", ip4(17, b""), {**QUOTED_UDP, **NO_PORTS}),
+    *(quote_case(f"quoted udp of length {size}", ip4(17, udp(length=size)), QUOTED_UDP) for size in (0, 7)),
     quote_case("quoted sctp", ip4(132, struct.pack("!HHII", 1, 2, 3, 4)), {**QUOTED_UDP, "proto": 132, "sport": 1, "dport": 2}),
     quote_case("quoted esp", ip4(50, DATA), {**QUOTED_UDP, **NO_PORTS, "proto": 50}),
     Case("icmp error with nothing quoted", 1, ether(0x0800, ip4(1, error(3, 3, b"abc"))), IP | ICMP,
          {**ON_4, "proto": 1, "icmp_type": 3, "icmp_code": 3, "payload_at": 42, "payload_len": 3}),
     quote_case6("quoted tcp over IPv6", ip6(6, tcp()), {**QUOTED_TCP, **ON_6_QUOTED}),
     quote_case6("quoted udp over IPv6", ip6(17, udp()), {**QUOTED_UDP, **ON_6_QUOTED}, kind=2, code=0),
+    quote_case6("quoted udp of length 0 over IPv6", ip6(17, udp(length=0)), {**QUOTED_UDP, **ON_6_QUOTED}),
     quote_case6("quoted echo over IPv6", ip6(58, echo(128)), {**QUOTED_ECHO, **ON_6_QUOTED, "proto": 58}, kind=3, code=0),
     quote_case6("quoted first fragment over IPv6", ip6(44, fragment6(17, 0, 1) + udp()), {**QUOTED_UDP, **ON_6_QUOTED}, kind=4),
     quote_case6("quoted later fragment over IPv6", ip6(44, fragment6(17, 5, 1) + DATA), {**QUOTED_UDP, **ON_6_QUOTED, **NO_PORTS}),

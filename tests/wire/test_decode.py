@@ -236,6 +236,14 @@ def test_key_covers_only_its_limit_and_the_length(mode: str) -> None:
     assert len(set(decoded(cut, 33)[0].key.tolist())) == 4
 
 
+@pytest.mark.parametrize(("wire", "expected"), [(0x10000, Flag.UDP), (0xFFFF, Flag.BAD)])
+def test_udp_longer_than_its_length_field(wire: int, expected: Flag, mode: str) -> None:
+    """Segments that the card is to cut are larger than the length fields hold, which are 0 then; the snaplen may cut them here."""
+    frame = ether(0x0800, ip4(17, udp(length=0), total=0))
+    packets, _, _ = decoded([(1, frame, wire)])
+    assert Flag(int(packets.flags[0])) & (Flag.UDP | Flag.BAD) == expected
+
+
 def test_no_keys_if_none_are_wanted(mode: str) -> None:
     """A limit of 0 makes no keys; nothing else changes."""
     cuts = [whole(c) for c in CASES]

@@ -165,8 +165,9 @@ def test_erf(tmp_path: Path, mode: str) -> None:
     assert (capture.format, capture.facts.dropped) == ("erf", 3)
 
 
-def test_erf_needs_more_than_luck(tmp_path: Path) -> None:
+def test_erf_needs_more_than_luck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One odd field and a file is not ERF; neither is one whose only record is cut."""
+    monkeypatch.setattr(via, "program", lambda: None)  # which takes some of these for ERF
     good = erf_record(5 << 32, FRAME)
     for data in (good[:-1], good + erf_record(1 << 32, FRAME), good + erf_record(5 << 32, FRAME, kind=60), bytes(500), b"\xff" * 500,
                  good + erf_record(9_000_000 << 32, FRAME)):
@@ -351,6 +352,51 @@ def test_via_tshark(tmp_path: Path, captures: list[str]) -> None:
     capture = Capture(foreign)
     capture.close()
     assert capture._file._process.returncode is not None
+
+
+@needs_tshark
+@pytest.mark.parametrize("kind", ["lanalyzer", "netmon1", "ngsniffer", "ngwsniffer_2_0", "visual"])
+def test_every_kind_that_editcap_makes(tmp_path: Path, captures: list[str], kind: str) -> None:
+    """Formats that tshark can rewrite are read by themselves, under their names, with every frame."""
+    path = str(tmp_path / "made")
+    subprocess.run(["editcap", "-F", kind, captures[0], path], check=True, capture_output=True)
+    capture = reading.inspect(path)
+    assert (capture.frames, capture.via) == (reading.inspect(captures[0]).frames, "tshark")
+    assert capture.notes[0] == f"read through tshark, as {capture.format} captures are"
+
+
+@needs_tshark
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_what_only_tshark_knows(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """A file that none of our first bytes tell is tried: here, ERF with months between two records."""
+    path = write(tmp_path, pack(erf_record(5 << 32, FRAME) + erf_record(9_000_000 << 32, FRAME)))
+    capture, frames = found(path)
+    assert (len(frames), capture.format, capture.via, capture.notes[0]) == (2, via.OF_TSHARK, "tshark", "read through tshark")
+
+
+@needs_tshark
+@pytest.mark.parametrize("data", [
+    b"hello, world\n", b'{"a": 1}\n', b"<?xml version='1.0'?>\n<a/>\n", b"\x89PNG\r\n\x1a\n" + bytes(99), b"\xff\xd8\xff\xe0" + bytes(99),
+    bytes(500), b"\xff" * 500, b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", b"#Format=4\r\n", b"a,b\n1,2\n" * 99,
+    b"\x3e\0\x3e\0\0\xde\x07\x03\x05\x15\x37\x06" + bytes(80)])
+def test_what_tshark_opens_and_is_no_capture(tmp_path: Path, data: bytes) -> None:
+    """Text, pictures and what not: Wireshark opens many of them, but nothing that is a packet comes of it. One line."""
+    with pytest.raises(CaptureError, match="not a capture file") as error:
+        Capture(write(tmp_path, data))
+    assert "\n" not in str(error.value)
+
+
+def test_asking_tshark_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for long, and not asked about what is certainly something else."""
+    program = tmp_path / "tshark"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 30\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(via, "program", lambda: str(program))
+    monkeypatch.setattr(via, "ASKING_S", 0.3)
+    for data, asked in ((b"PK\x03\x04" + bytes(40), False), (bytes(100), True)):
+        with pytest.raises(CaptureError, match="not a capture file"):
+            Capture(write(tmp_path, data))
+        assert (tmp_path / "asked").exists() == asked
 
 
 def test_via_without_tshark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

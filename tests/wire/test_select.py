@@ -8,8 +8,9 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_etl import NDIS, buffer, event, fragment, head
-from made_files import enhanced, interface, section, stdin
+from made_files import block, enhanced, interface, section, stdin
 from packet_script import pcap, script, write
 
 from pcapnat.terms import CaptureError, PcapnatError, Selection
@@ -190,6 +191,59 @@ def test_display_filter_over_many_chunks(tmp_path: Path, natively: Callable[[], 
     with natively():
         assert chosen(str(path), Selection(display="frame.number % 7 == 0"))[0] == expected
         assert chosen(str(path), Selection(display="frame.number % 7 == 0", first=35_000))[0] == [n for n in expected if n <= 35_000]
+
+
+OTHERS = (
+    (0x0BAD, struct.pack("<I", 32473) + b"anything"),
+    (0x40000BAD, struct.pack("<I", 32473) + b"not to be copied"),
+    (9, b"__REALTIME_TIMESTAMP=1700000000000000\nMESSAGE=tcp\n\n"),
+    (0x204, struct.pack("<HQQIH", 0, 1_700_000_000, 7, 26, 5) + bytes(8)),
+    (0x80000123, b"nobody's"),
+    (10, struct.pack("<II", 0x544C534B, 4) + b"# a\n"),
+)
+"""Blocks that are no packets, of which tshark numbers some as frames."""
+
+
+@needs_tshark
+@pytest.mark.parametrize("kinds", [(0,), (1,), (2,), (3,), (4,), (5,), (0, 1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_display_filter_where_wireshark_numbers_more_than_packets(
+    tmp_path: Path, kinds: tuple[int, ...], pack: Callable[[bytes], bytes]
+) -> None:
+    """Custom blocks, a journal's entries and events of sysdig are frames there; the packets' numbers are ours all the same."""
+    data = section("<") + interface("<", resolution=9)
+    for n, frame in enumerate(FRAMES):
+        others = b"".join(block("<", *OTHERS[kind]) for kind in kinds)
+        data += (others if n != 3 else b"") + enhanced("<", frame.time_ns, frame.data) + (others if n in (1, 5) else b"")
+    path = tmp_path / "mixed.pcapng"
+    path.write_bytes(pack(data))
+    assert chosen(str(path), Selection(display="udp")) == ([4, 6], ["-Y left out 4 of 6 frames"])
+    assert chosen(str(path), Selection(display="tcp"))[0] == [1, 2, 3]
+    assert chosen(str(path), Selection(display="!tcp"))[0] == [4, 5, 6]
+    assert chosen(str(path), Selection(display="!udp", first=5))[0] == [1, 2, 3, 5]
+
+
+@needs_tshark
+def test_display_filter_over_many_chunks_with_other_blocks(tmp_path: Path) -> None:
+    """The first block that is no packet comes late, and more follow in every chunk."""
+    data, custom = section("<") + interface("<", resolution=9), block("<", *OTHERS[0])
+    for n in range(3_000):
+        data += enhanced("<", n, FRAMES[n % 6].data) + (custom * (n % 3) if n > 1_500 else b"")
+    path = tmp_path / "mixed.pcapng"
+    path.write_bytes(data)
+    with closing(Capture(str(path), rows=700)) as capture:
+        chooses = selector(capture, Selection(display="udp"))
+        assert chooses is not None
+        found, before = [], 0
+        for chunk in capture.chunks():
+            meant = chooses.pick(chunk).chosen
+            assert meant is not None
+            found += (np.flatnonzero(meant) + before + 1).tolist()
+            before += chunk.count
+        chooses.finish()
+        chooses.close()
+    assert found == [n + 1 for n in range(3_000) if n % 6 in (3, 5)]
+    assert capture.notes == ["-Y left out 2000 of 3000 frames"]
 
 
 @needs_tshark
