@@ -19,6 +19,8 @@ STREAM_NS = 1_000_000_000
 """What passes through a box that ends connections may wait for the other connection, but not for long."""
 AGREEING_NS, ENOUGH_STREAMS, LONG_PAUSES_NS = 50_000_000, 3, 5_000_000_000
 """So many conversations within so much of one clock prove it, or a single one whose pauses of seconds are equal to a thousandth."""
+RARE_BITS = 70.0
+"""A question and an answer that nobody else asks or gives."""
 TS, SYN_ACK = int(Flag.TIMESTAMPS), 0x12
 
 
@@ -38,6 +40,8 @@ def streams(here: Port, there: Port, done_here: Array, done_there: Array, clock:
     candidates.by[:] = int(By.STREAM)
     if clock.offset_ns is None and len(candidates):
         clock = _agreed(candidates)
+        if clock.offset_ns is None:
+            clock = _forwarded(here, there, candidates) or clock
     if clock.offset_ns is None:
         return nothing, clock
     expected = clock.offset_ns + clock.drift_ppb * 1e-9 * (candidates.here_first - here.first_ns)
@@ -68,6 +72,25 @@ def _agreed(c: Candidates) -> Clock:
         return Clock(notes=["some conversations say the same at both points, but not at times that prove more"])
     offset = int(np.median(c.delay[rows]))
     return Clock(offset, 0, None, int(c.shared[rows].sum()), ["known from conversations that the box ends: their delay is included"])
+
+
+def _forwarded(here: Port, there: Port, c: Candidates) -> Clock | None:
+    """The clock by conversations whose SYN the box passed on under another number, if they agree; None if there are none.
+
+    Such a SYN keeps its timestamp, or its identification together with its window; what both ends say after it is rare, and comes
+    as long after it on either side.
+    """
+    one, other = here.conversations.first_row[c.here], there.conversations.first_row[c.there]
+    a, b = here.packets, there.packets
+    syns = (a.tcp_flags[one] & SYN_ACK == 2) & (b.tcp_flags[other] & SYN_ACK == 2) & (c.packet_bits >= RARE_BITS)
+    same_stamp = (a.flags[one] & b.flags[other] & TS != 0) & (a.tsval[one] == b.tsval[other]) & (a.tsval[one] != 0)
+    same_id = (a.ip_id[one] != 0) & (a.ip_id[one] == b.ip_id[other]) & (a.window[one] == b.window[other])
+    apart = (c.here_first - a.time_ns[one]) - (c.there_first - b.time_ns[other])
+    rows = np.flatnonzero(syns & (same_stamp | same_id) & (np.abs(apart) < AGREEING_NS))
+    if not len(rows) or np.ptp(c.delay[rows]) > STREAM_NS:
+        return None
+    offset = int(np.median(c.delay[rows]))
+    return Clock(offset, 0, None, int(c.shared[rows].sum()), ["known from connections that the box renumbers: their delay is included"])
 
 
 def ended(here: Port, there: Port, rows_here: Array, rows_there: Array) -> Array:

@@ -130,6 +130,30 @@ def test_a_box_that_renumbers_and_rewrites_timestamps_does_not_end_connections(t
     assert not x.matches.ended.any()
 
 
+def test_a_renumbered_connection_is_enough_for_its_own_clock(tmp_path: Path, natively: Natively) -> None:
+    """Each TCP conversation alone in both captures, with clocks an hour apart: those that say enough are found if their SYN is known."""
+    source, hour = "linux-masquerade", 3_600_000_000_000
+    inside, outside = (read(CAPTURES / source / f"{side}.pcap") for side in ("inside", "outside"))
+    found_alone = 0
+    with natively():
+        whole = crossed(tmp_path, source, same, same)
+        for i, j in zip(whole.matches.here.tolist(), whole.matches.there.tolist(), strict=True):
+            if whole.here.conversations.proto[i] != TCP:
+                continue
+            here = [f for f, mine in zip(inside, whole.here.conversation == i, strict=True) if mine]
+            there = [f for f, mine in zip(outside, whole.there.conversation == j, strict=True) if mine]
+            late = [f._replace(time_ns=f.time_ns + hour) for f in renumbered(there)]
+            x = crossed(tmp_path, source, lambda _, some=here: some, lambda _, some=late: some)  # type: ignore[misc]
+            if len(x.matches):
+                found_alone += 1
+                assert x.clock.offset_ns is not None
+                assert abs(x.clock.offset_ns - hour) < 100_000_000
+            strange = [f._replace(data=f.data[:18] + b"\xbe\xef" + f.data[20:]) for f in late]  # a SYN of the box's own
+            y = crossed(tmp_path, source, lambda _, some=here: some, lambda _, some=strange: some)  # type: ignore[misc]
+            assert not len(y.matches)
+    assert found_alone >= 10
+
+
 def test_a_snaplen_is_seen_even_if_the_file_does_not_declare_it(tmp_path: Path) -> None:
     frames = read(CAPTURES / "linux-port-forward" / "inside.pcap")
     path = put(tmp_path / "cut.pcap", snapped(64)(frames), {f.data[:60]: len(f.data) for f in frames})
