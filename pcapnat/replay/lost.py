@@ -27,25 +27,29 @@ def lost(crossing: Crossing, e: Entered, missing: Array) -> Array:
     found = np.zeros(len(e.row), bool)
     if not missing.any():
         return found
-    ports = (crossing.here, crossing.there)
-    crossed = e.exit_row >= 0
     session = _sessions(crossing, e)
-    flags = column(ports, "tcp_flags", e.port, e.row)
-    body = column(ports, "payload_len", e.port, e.row)
-    ack = column(ports, "ack", e.port, e.row)
-    tcp = (column(ports, "proto", e.port, e.row) == TCP) & (session >= 0) & (e.traffic.fragment == 0)
+    short = np.zeros(len(crossing.here.conversations) + 1, bool)  # sessions that miss a frame; the last is "none"
+    short[session[missing]] = True
+    short[-1] = False
+    k = np.flatnonzero(short[session])
+    if not len(k):
+        return found
+    session, port, row, time = session[k], e.port[k], e.row[k], e.traffic.time_ns[k]
+    ports, crossed = (crossing.here, crossing.there), e.exit_row[k] >= 0
+    flags = column(ports, "tcp_flags", port, row)
+    body = column(ports, "payload_len", port, row)
+    ack = column(ports, "ack", port, row)
+    tcp = (column(ports, "proto", port, row) == TCP) & (e.traffic.fragment[k] == 0)
     mere = tcp & (body == 0) & (flags & (SYN | FIN | RST) == 0)
     again = tcp & (mere | (body > 0) | (flags & (SYN | FIN) != 0)) & (flags & RST == 0)
-    segment = numbers(
-        e.port, session, column(ports, "seq", e.port, e.row), body, flags & (SYN | FIN), column(ports, "digest", e.port, e.row)
-    )
-    later = _next(np.where(mere, numbers(e.port, session), segment + len(e.row)), crossed & tcp)
-    gap = e.traffic.time_ns[later] - e.traffic.time_ns
-    replaced = (later >= 0) & (~mere | ((gap < SOON_NS) & ((ack[later] - ack).astype(np.int32) >= 0)))
-    before = _next(session[::-1], (crossed & (session >= 0))[::-1])[::-1]
+    segment = numbers(port, session, column(ports, "seq", port, row), body, flags & (SYN | FIN), column(ports, "digest", port, row))
+    later = _next(np.where(mere, numbers(port, session), segment + len(k)), crossed & tcp)
+    replaced = (later >= 0) & (~mere | ((time[later] - time < SOON_NS) & ((ack[later] - ack).astype(np.int32) >= 0)))
+    before = _next(session[::-1], crossed[::-1])[::-1]
     before = np.where(before >= 0, len(before) - 1 - before, -1)
-    alive = (before >= 0) & (e.traffic.time_ns - e.traffic.time_ns[before] < ALIVE_NS)
-    return np.asarray(missing & again & replaced & alive)
+    alive = (before >= 0) & (time - time[before] < ALIVE_NS)
+    found[k] = missing[k] & again & replaced & alive
+    return found
 
 
 def _sessions(crossing: Crossing, e: Entered) -> Array:
