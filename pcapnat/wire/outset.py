@@ -218,12 +218,12 @@ def outset(buf: Any, at: int, end: int, layout: int) -> tuple[int, int, int, int
             at += field + 1
             if kind == 240:
                 return at, IPV4, marks, target, source
-            if kind == 212 or kind == 196:
+            if kind == 212 or kind == 196 or kind == 213:
                 if at >= end:
                     return at, SHORT_TYPE, marks, -1, -1
                 at += 7 if buf[at] == 0xFF and head == 0 else 3
-                return at, IPV4 if kind == 212 else IPV6, marks, target, source
-            return at, ARP if kind == 213 or kind == 241 else UNKNOWN_TYPE, marks, target, source
+                return at, IPV4 if kind == 212 else IPV6 if kind == 196 else ARP, marks, target, source
+            return at, ARP if kind == 241 else UNKNOWN_TYPE, marks, target, source
         if how == FRAME_RELAY:
             at += head
             for _ in range(4):

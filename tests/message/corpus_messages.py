@@ -124,14 +124,14 @@ def add(facts: Facts, row: dict[str, list[str]], frame: int) -> None:
         if row["http.host"]:
             facts["host"].add((int(stream[0]), row["http.host"][0]))
     asks = row["dns.id"] and row["dns.qry.name"] and row["dns.flags.opcode"][:1] == ["0"]
+    if "dns" in layers and row["dns.flags.response"][:1] in (["1"], ["True"]):
+        facts["names"] |= {*row["dns.a"], *row["dns.aaaa"]}
     if "dns" in layers and asks and row["udp.stream"] and not row["tcp.port"]:
         response = row["dns.flags.response"][0] in ("1", "True")
         name = row["dns.qry.name"][0].lower().removeprefix("<root>") or "."
         facts["dns"].add(
             (frame, int(row["dns.id"][0], 16), name, int(row["dns.flags.rcode"][0]) if response and row["dns.flags.rcode"] else -1)
         )
-        if response:
-            facts["names"] |= {*row["dns.a"], *row["dns.aaaa"]}
 
 
 def by_us(port: Port, said: Messages) -> Facts:

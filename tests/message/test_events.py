@@ -68,6 +68,17 @@ def test_arp_with_other_hardware_addresses(hardware: int, length: int, to_target
     assert said.malformed == {Topic.ARP: 1}
 
 
+@pytest.mark.parametrize(
+    ("link", "head"),
+    [(7, b"\1\2\xd5\0\0\1"),
+     (7, b"\1\2\xd5\xff\xff\xff\xff\0\0\1"), (7, b"\1\2\xf1"), (129, b"\1\2\0\0\xd5\0\0\1"), (129, b"\1\2\0\0\xf1")],
+)
+def test_arp_on_arcnet(link: int, head: bytes, mode: str) -> None:
+    """RFC 1201 puts a fragment's number before it, as before IP; RFC 1051 does not."""
+    _, said = read([head + struct.pack("!HHBBHB4sB4s", 7, 0x0800, 1, 4, 1, 1, bytes([10, 0, 0, 1]), 0, bytes([10, 0, 0, 2]))], link=link)
+    assert rows(said) == [("arp request", 0, 0, "10.0.0.1", "10.0.0.2")]
+
+
 def test_arp_that_makes_no_sense_is_counted() -> None:
     whole = arp(1, "10.0.0.1", "10.0.0.2")
     heads = b"\0\1\x08\0\x06\5", b"\0\1\x86\xdd\x06\4", b"\0\x13\x08\0\x06\4", b"\0\1\x08\0\xff\4"

@@ -28,7 +28,7 @@ def test_bundled_captures(captures: list[str]) -> None:
     counted: dict[str, int] = {}
     for path in [*captures, str(ROGUE)]:
         port, _ = observe(Point("here", (path,)), 64)
-        theirs, mine = by_tshark(Path(path)), by_us(port, messages(port.picked))
+        theirs, mine = by_tshark(Path(path))[0], by_us(port, messages(port.picked))
         for field in {*theirs, *mine}:
             assert (path, field, theirs[field] - mine[field]) == (path, field, set())
             if field not in UNFINISHED:
@@ -53,7 +53,7 @@ def test_made_messages(tmp_path: Path) -> None:
     ]  # fmt: skip
     path = write(tmp_path / "made.pcap", [Frame(START_NS + n * 1_000_000, frame) for n, frame in enumerate(made)])
     port, said = read(made)
-    theirs, mine = by_tshark(Path(path)), by_us(port, said)
+    theirs, mine = by_tshark(Path(path))[0], by_us(port, said)
     assert {field: values for field, values in mine.items() if values} == {field: values for field, values in theirs.items() if values}
     assert mine["sni"] == {(0, "sni.example"), (1, "sni.example")}
 
